@@ -34,8 +34,9 @@ type Edge struct {
 // edges is the transition table: the one place that says how an update goes from
 // state to state. Stores hold it as it is, in memory or as rows.
 //
-// A cancelled or superseded update becomes committed when its commit turns up on
-// the branch: the branch decides what is on it, and a record must not deny it.
+// A cancelled or superseded update, and one whose pull request was closed, becomes committed
+// when its commit turns up on the branch: people reopen pull requests and merge them. The
+// branch decides what is on it, and a record must not deny it.
 var edges = []Edge{
 	{Pending, ActionPropose, Proposed},
 	{Pending, ActionCommit, Committed},
@@ -54,6 +55,7 @@ var edges = []Edge{
 	{Proposed, ActionCancel, Cancelled},
 
 	{Superseded, ActionCommit, Committed},
+	{Closed, ActionCommit, Committed},
 	{Cancelled, ActionCommit, Committed},
 
 	{Failed, ActionRetry, Pending},

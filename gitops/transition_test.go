@@ -39,7 +39,7 @@ func TestTransitionTable(t *testing.T) {
 			"close": none, "cancel": none, "retry": "pending", "dismiss": "cancelled",
 		},
 		"closed": {
-			"propose": none, "commit": none, "confirm": none, "supersede": none, "fail": none,
+			"propose": none, "commit": "committed", "confirm": none, "supersede": none, "fail": none,
 			"close": none, "cancel": none, "retry": none, "dismiss": none,
 		},
 		"cancelled": {

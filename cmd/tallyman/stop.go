@@ -16,9 +16,9 @@ func newStop() *cobra.Command {
 		Short: "Hold all updates at once, until tallyman resume",
 		Long: `Hold all updates at once, of everything or of the named environments and apps, until
 tallyman resume. It needs no reason and has no end. Updates are accepted meanwhile. When
-the command has ended, nothing is pushed any longer by the server that answered; it
-lists what was being pushed when it was asked, which a stop cannot take back, and other
-replicas, which look before their next push. Only tallyman update or tallyman rollback
+the command has ended, nothing is pushed any longer by the server that answered, and no
+pull request merged; it lists what was being pushed when it was asked, which a stop
+cannot take back, and other replicas, which look before their next push. Only tallyman update or tallyman rollback
 with --through-stop passes a stop. The token needs the right "stop" for all of it.`,
 		Example: `  tallyman stop
   tallyman stop --env prod --reason "incident 4711"

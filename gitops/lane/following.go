@@ -30,6 +30,7 @@ type followed struct {
 	update  gitops.Update  // pending or proposed; final where it ended beside its pull request, which is to be closed
 	held    []gitops.Block // what holds it
 	blocked bool           // it is reported as blocked by its proposal, and was not taken since
+	told    bool           // Proposals was told of it in this term
 	retry   bool           // it is to be wanted once more, although nothing of the wish has changed
 }
 

@@ -133,6 +133,25 @@ func TestTheNextHolderFollowsProposals(t *testing.T) {
 	})
 }
 
+// A newer update takes the place of what is proposed. The next holder's Proposals is told of both
+// all the same, the older one first: it may have been merged while nobody had the lane.
+func TestTheNextHolderTellsOfWhatIsProposedBeforeWhatIsNewer(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1", "web 1")
+		theirs := s.steal(time.Minute)
+		elapse(15 * time.Second) // ours is not extended
+		s.accept("api 2")
+		p.asked()
+		if err := s.queue.Model.Release(t.Context(), theirs, true); err != nil {
+			t.Fatal(err)
+		}
+		elapse(2 * time.Second)
+		wanted := p.asked()
+		equal(t, "wanted first", []string{"api 1", "api 2", "web 1"}, wanted[:3])
+		s.Stop(t.Context())
+	})
+}
+
 // What may be on the branch is looked for there before it is proposed, with the older ones of
 // its app.
 func TestWhatMayBeOnTheBranchIsLookedForBeforeItIsProposed(t *testing.T) {

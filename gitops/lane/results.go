@@ -125,8 +125,8 @@ func (t *leaseTerm) addTransition(u gitops.Update, s gitops.Transition, r *queue
 			s.Reason += stillOpen(u)
 		}
 	}
-	if s.Found == nil {
-		s.Found = u.Found
+	if s.Found == nil && (s.Action == gitops.ActionPropose || s.Action == gitops.ActionCommit || s.Action == gitops.ActionConfirm) {
+		s.Found = u.Found // of what does not come onto the branch nothing is kept
 	}
 	s.Update = u.ID
 	r.Transitions = append(r.Transitions, s)

@@ -95,7 +95,7 @@ func (t *leaseTerm) tell(revision int) {
 		return
 	}
 	f := &t.following
-	var wishes []gitops.ProposalWish
+	var before, wishes []gitops.ProposalWish
 	for _, app := range slices.Sorted(maps.Keys(f.byApp)) {
 		wish, wanted := t.wishFor(app)
 		if !wanted {
@@ -108,13 +108,31 @@ func (t *leaseTerm) tell(revision int) {
 			continue
 		}
 		known.retry = false
+		before = append(before, t.untold(app, known)...)
 		f.told[app] = told{wish: wish, revision: revision}
 		wishes = append(wishes, wish)
+	}
+	if len(before) > 0 {
+		t.Proposals.Want(t.environment, before)
 	}
 	if len(wishes) > 0 {
 		t.Proposals.Want(t.environment, wishes)
 	}
 	t.sayWhatCloses()
+}
+
+// untold are wishes for the app's proposed updates of which Proposals was told nothing in this
+// term, besides the one that it is told of now. A newer update takes their place at once, and
+// only what was wanted before it is known: they may have been merged, or closed, while nobody
+// had the lane.
+func (t *leaseTerm) untold(app string, now *followed) (wishes []gitops.ProposalWish) {
+	for _, known := range t.following.byApp[app] {
+		if wish, wanted := t.wishOf(known); wanted && known != now && !known.told && known.update.State == gitops.Proposed {
+			wishes = append(wishes, wish)
+		}
+		known.told = true
+	}
+	return wishes
 }
 
 // sameWish reports whether one wants nothing else than the other.

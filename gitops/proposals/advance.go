@@ -14,11 +14,14 @@ const stepsAtOnce = 12
 // advanceOne makes the next steps of the first app that is due, up to a write to the forge. It
 // returns false when none is.
 func (r *Room) advanceOne(ctx context.Context, now time.Time) bool {
-	if r.heads.Base.IsZero() || now.Before(r.git.until) {
+	if r.heads.Base.IsZero() {
 		return false
 	}
 	var first *app
 	for _, a := range r.apps {
+		if !r.mayGoOn(a, now) {
+			continue
+		}
 		if !a.due && !a.retryAt.IsZero() && !now.Before(a.retryAt) {
 			a.due = true
 			if now.Sub(r.looked) >= lookEvery { // what it waits for may be there by now
@@ -69,6 +72,9 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 	case st.do == report:
 		r.report(ctx, a, st)
 		return !st.ends
+	case !st.do.asksForge() && now.Before(r.git.until):
+		a.retryAt = r.git.until
+		return false
 	case st.do == a.stuck && now.Before(a.stuckFor):
 		a.retryAt = a.stuckFor
 		return false
@@ -90,13 +96,6 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 	return true
 }
 
-// unstickAfter forgets failures once what failed has worked.
-func (a *app) unstickAfter(did action) {
-	if a.stuck == did {
-		a.unstick()
-	}
-}
-
 // observe brings what was observed of an app to the last look.
 func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	s := &a.seen
@@ -114,15 +113,15 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 		}
 	}
 	if s.head != zero {
-		s.gone = time.Time{}
+		s.gone, s.left = time.Time{}, 0
 	} else if s.gone.IsZero() {
 		s.gone = now
 	}
 	r.followGate(ctx, a)
 	a.wish.env = r.config.Environment(a.of.environment)
 	a.wish.links = links{
-		page: r.config.PageURL(a.wish.Update), compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
-		places: r.config.Places(a.of.environment, a.of.app),
+		compare: r.config.CompareURL(a.wish.Update, s.base.Tag),
+		places:  r.config.Places(a.of.environment, a.of.app),
 	}
 	return true
 }
@@ -173,7 +172,11 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 	case push:
 		return r.push(ctx, a)
 	case remove:
-		if err := r.config.Branches.Delete(ctx, of.branch(), s.head); err != nil {
+		switch err := r.config.Branches.Delete(ctx, of.branch(), s.head); {
+		case gitops.CodeOf(err) == gitops.Rejected: // it is in nobody's way
+			s.stays = s.head
+			return nil
+		case err != nil:
 			return err
 		}
 		r.wentTo(a, zero, Topic{})
@@ -203,9 +206,6 @@ func (s *seen) askLanded(ctx context.Context, b Branches, p *Pull) error {
 	if p != nil {
 		l.number = p.Number
 		asked = append(asked, question{&l.commit, p.Landed}, question{&l.head, p.Head})
-		if s.missing.number != p.Number {
-			s.missing = missing{p.Number, s.now}
-		}
 	}
 	for _, q := range asked {
 		if q.commit == zero {
@@ -268,12 +268,12 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 		p, err := r.config.Forge.Get(ctx, st.older.Proposal.Number)
 		if err != nil && gitops.CodeOf(err) == gitops.NotFound {
 			a.wish.forget(st.older.ID)
-			return nil
+			p, err = Pull{Number: st.older.Proposal.Number, State: PullClosed, ByUs: true}, nil // nothing is told of it
 		}
 		if err != nil {
 			return err
 		}
-		a.seen.past = &p
+		a.seen.past, a.seen.pastAt = &p, r.config.Now()
 	case askRules:
 		if r.rulesAt.IsZero() || r.config.Now().Sub(r.rulesAt) > rulesFor {
 			rules, err := r.config.Forge.Rules(ctx, a.of.branch())

@@ -17,6 +17,7 @@ func (of appOf) branch() string { return Branch(of.environment, of.app) }
 // app is what the room's goroutine knows of one app that something is wished of.
 type app struct {
 	of   appOf
+	term int // of its environment: see [board]
 	wish wish
 	seen seen
 	at   git.Hash // the base branch's tip that seen is of; zero for none
@@ -89,6 +90,13 @@ func (a *app) unstick() {
 	a.failures, a.stuck, a.stuckFor, a.seen.note = 0, rest, time.Time{}, ""
 }
 
+// unstickAfter forgets failures once what failed has worked.
+func (a *app) unstickAfter(did action) {
+	if a.stuck == did {
+		a.unstick()
+	}
+}
+
 // moved forgets what depends on the base branch's tip and on where the topic is.
 func (a *app) moved() {
 	a.at = git.Hash{}
@@ -105,6 +113,11 @@ func (a *app) take(p *Pull, fresh bool) {
 		}
 	} else {
 		a.wish.sent = Text{}
+	}
+	if was := a.seen.pull; p == nil || p.State == PullOpen {
+		a.seen.over = time.Time{}
+	} else if was == nil || was.Number != p.Number || was.State == PullOpen {
+		a.seen.over = a.seen.now // by the clock that is waited by, and not the forge's
 	}
 	a.seen.found, a.seen.pull, a.seen.unsure, a.seen.landed = true, p, false, nil
 	a.seen.fresh, a.seen.current = fresh, fresh

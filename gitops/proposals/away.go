@@ -62,6 +62,21 @@ func isOutage(err error) bool {
 	return false
 }
 
+// mayGoOn reports whether the next step of an app may be found out: the git server can be used,
+// or something is to be taken back of what was observed before, which the forge alone does.
+func (r *Room) mayGoOn(a *app, now time.Time) bool {
+	return !now.Before(r.git.until) || a.at == r.heads.Base && (a.wish.Close != "" || len(a.wish.Held) > 0)
+}
+
+// mayBeMade is from when on the write that an app waits for may be made, as far as the git server
+// goes: what takes something back need not wait for it.
+func (r *Room) mayBeMade(a *app, at time.Time) time.Time {
+	if a.pending.do == closePull || a.pending.do == disarm {
+		return at
+	}
+	return later(at, r.git.until)
+}
+
 func (r *Room) publishOutage() {
 	var o *Outage
 	for _, a := range []away{r.limited, r.forge, r.git} {

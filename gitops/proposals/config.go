@@ -34,9 +34,8 @@ type Config struct {
 	Environment func(name string) Environment
 	// Places are where an app's tag is written, each a file and a key; nil for none.
 	Places func(environment, app string) []string
-	// PageURL is an update's page of tallyman, and CompareURL the changes between a tag and
-	// the update's in the app's own repository; both may be nil, and may answer "".
-	PageURL    func(u gitops.Update) string
+	// CompareURL is the page of the changes between a tag and the update's in the app's own
+	// repository; it may be nil, and may answer "".
 	CompareURL func(u gitops.Update, from string) string
 
 	// Gate is asked whether anything holds an update, right before a pull request is opened or
@@ -70,9 +69,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Places == nil {
 		c.Places = func(string, string) []string { return nil }
-	}
-	if c.PageURL == nil {
-		c.PageURL = func(gitops.Update) string { return "" }
 	}
 	if c.CompareURL == nil {
 		c.CompareURL = func(gitops.Update, string) string { return "" }

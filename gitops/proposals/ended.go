@@ -22,7 +22,7 @@ func (s seen) afterEnd(w wish) step {
 			return step{do: askGet} // lists do not say who ended it
 		case merged:
 			return s.land(w, w.Update)
-		case w.Close == "" && !s.pull.ByUs:
+		case w.Close == "" && (!s.pull.ByUs || s.isDeserted()):
 			return s.end(w, s.closed(w.Update))
 		}
 		return s.withoutPull(w)
@@ -45,6 +45,7 @@ func (s seen) ended(w wish, o gitops.ProposalWish) step {
 	switch {
 	case s.pull.State == PullMerged:
 		return s.land(w, o.Update)
+	case s.isDeserted():
 	case s.pull.ByUs && o.Close != "":
 		t = cancelled(o)
 	case s.pull.ByUs:
@@ -73,8 +74,30 @@ func (s seen) settle(w wish, o gitops.ProposalWish) step {
 		return step{do: forget, older: o.Update}
 	}
 	before := s
-	before.pull, before.fresh, before.current = s.past, true, true
+	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
 	return before.ended(w, o)
+}
+
+// settleOwn tells what became of the wished update's own pull request, where the branch's newest is
+// another's: of an update that nobody wishes for any more, which another process proposed and
+// could not tell of. It is false where that says nothing.
+func (s seen) settleOwn(w wish) (st step, settled bool) {
+	p := w.Update.Proposal
+	switch {
+	case p == nil || p.Number == s.pull.Number || s.isOf(w.Update):
+		return step{}, false
+	case s.past == nil || s.past.Number != p.Number:
+		return step{do: askPast, older: w.Update}, true
+	}
+	before := s
+	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
+	switch {
+	case s.past.State == PullMerged:
+		return before.land(w, w.Update), true
+	case s.past.State == PullClosed && !s.past.ByUs:
+		return before.end(w, before.closed(w.Update)), true
+	}
+	return step{}, false
 }
 
 // land is the next step after the pull request of an update was merged. The commit that the
@@ -93,7 +116,7 @@ func (s seen) land(w wish, u gitops.Update) step {
 		return s.endOf(w, u, committed(u, cmp.Or(s.origin.Commit, s.pull.Landed, s.pull.Head)))
 	case s.landed.head && s.isHead(u):
 		return s.endOf(w, u, committed(u, s.pull.Head))
-	case !s.landed.commit && !s.landed.head && s.now.Sub(s.missing.since) < lagMost:
+	case !s.landed.commit && !s.landed.head && s.now.Sub(s.over) < lagMost:
 		return step{do: wait, after: lagWait}
 	}
 	return s.endOf(w, u, gitops.Transition{Update: u.ID, Action: gitops.ActionSupersede, Reason: fmt.Sprintf(
@@ -113,8 +136,18 @@ func cancelled(w gitops.ProposalWish) gitops.Transition {
 	return t
 }
 
+// isDeserted reports whether tallyman closed the pull request because somebody had deleted its
+// branch. That is a person's no, as closing it is: most forges take it for that themselves. A
+// process that dies between the close and its report does not know, and proposes once more.
+func (s seen) isDeserted() bool { return s.pull.ByUs && s.left == s.pull.Number }
+
 // closed says that a person closed the pull request of an update.
 func (s seen) closed(u gitops.Update) gitops.Transition {
+	if s.isDeserted() {
+		return gitops.Transition{Update: u.ID, Action: gitops.ActionClose, Reason: fmt.Sprintf(
+			"somebody deleted the branch of %s (%s), which tallyman closed then. To write %s all the same, order it by name: %s",
+			s.pull.name(), s.pull.URL, u.Tag, orderAgain(u))}
+	}
 	return gitops.Transition{Update: u.ID, Action: gitops.ActionClose, Reason: fmt.Sprintf(
 		"%s closed %s (%s). To write %s all the same, order it by name: %s",
 		whoever(s.pull.EndedBy), s.pull.name(), s.pull.URL, u.Tag, orderAgain(u))}
@@ -161,7 +194,9 @@ func (s seen) result(u gitops.Update, t gitops.Transition) gitops.ProposalResult
 	r := gitops.ProposalResult{Update: u.ID, Transition: &t}
 	if s.pull != nil && s.pull.State != PullOpen && s.fresh && s.isOf(u) {
 		p := s.proposal(u)
-		p.EndedBy, p.EndedAt = s.pull.EndedBy, s.pull.EndedAt
+		if p.EndedAt = s.pull.EndedAt; !s.isDeserted() {
+			p.EndedBy = s.pull.EndedBy
+		}
 		r.Proposal = &p
 	}
 	return r

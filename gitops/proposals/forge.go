@@ -27,18 +27,18 @@ const (
 
 // Pull is a pull request.
 type Pull struct {
-	Number   int
-	ID       string // that the forge's API wants in some calls
-	URL      string
-	Branch   string
-	Head     git.Hash
-	State    PullState
-	Text     Text
-	Armed    bool // the forge merges it as soon as its rules allow it
-	Queued   bool // it is in a merge queue: its branch is locked; only of Get
+	Number int
+	ID     string // that the forge's API wants in some calls
+	URL    string
+	Branch string
+	Head   git.Hash
+	State  PullState
+	Text   Text
+	Armed  bool // the forge merges it as soon as its rules allow it
+	Queued bool // it is in a merge queue: its branch is locked; only of Get
 	// ArmedByUs is that tallyman armed it; only of Get.
 	ArmedByUs bool
-	OpenedAt time.Time
+	OpenedAt  time.Time
 
 	// Of one that was merged or closed.
 	EndedBy string   // login of who did it, only of Get; "" where the forge does not say

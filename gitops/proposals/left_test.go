@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/proposals"
 	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
 )
 
@@ -71,26 +70,6 @@ func TestAnAppThatLeftTheConfiguration(t *testing.T) {
 }
 
 // An update that came to be held before its pull request was open does not take over the open one
-// of an older update, and keeps nobody from merging that.
-func TestWhatIsHeldTakesOverNothing(t *testing.T) {
-	inWorld(t, func(s *site) {
-		s.env.Merge = proposals.MergeAuto
-		s.w.Set(protected)
-		first := s.propose("1.1.0")
-		second := s.order("1.2.0")
-		s.want(second, func(w *gitops.ProposalWish) { w.Held = []gitops.Block{{Kind: gitops.BlockBad, Reason: "marked as bad"}} })
-		s.after(time.Minute)
-		s.is(second, gitops.Pending)
-		s.is(first, gitops.Proposed)
-		s.pulls("open 1.1.0")
-		s.count(0, "disarm")
-		s.want(second)
-		s.after(time.Minute)
-		s.is(second, gitops.Proposed)
-		s.is(first, gitops.Superseded)
-	})
-}
-
 // A merge that the base branch does not show yet is waited for, whatever the forge's clock says.
 func TestAMergeIsWaitedForByTheOwnClock(t *testing.T) {
 	for _, ahead := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
@@ -115,53 +94,29 @@ func TestAMergeIsWaitedForByTheOwnClock(t *testing.T) {
 	}
 }
 
-// What is taken out of the queue, or disarmed, is armed again at once, and then ever more slowly.
-func TestArmedAgainEverMoreSlowly(t *testing.T) {
-	inWorld(t, func(s *site) {
-		s.env.Merge = proposals.MergeAuto
-		s.w.Set(func(w *proposalstest.World) { w.Rules = proposals.Rules{Protected: true, Queue: true} })
-		u := s.propose("1.1.0")
-		s.w.Fulfil(1)
-		ejected := 0
-		for end := time.Now().Add(6 * time.Hour); time.Now().Before(end); s.look() {
-			if s.w.Dequeue(1, false) {
-				ejected++
-			}
-		}
-		if ejected < 6 || ejected > 14 {
-			t.Errorf("queued %d times within 6 hours", ejected)
-		}
-		newer := s.propose("1.2.0") // begins from nothing
-		s.w.Fulfil(1)
-		s.look()
-		s.w.Dequeue(1, true)
-		s.look()
-		s.is(u, gitops.Superseded)
-		s.is(newer, gitops.Committed)
-	})
+// A pull request that a person has go into another branch is not armed for that: another one is
+// A rule that keeps topic branches from being deleted keeps nothing from its end.
+func TestABranchThatCannotBeDeleted(t *testing.T) {
+	no := proposalstest.Fault{Err: gitops.Errorf(gitops.Rejected, "GH013: Repository rule violations found: Cannot delete this branch")}
+	for name, ends := range map[string]func(s *site, u *gitops.Update) gitops.State{
+		"cancelled": func(s *site, u *gitops.Update) gitops.State { s.want(u, leaves); return gitops.Cancelled },
+		"closed":    func(s *site, _ *gitops.Update) gitops.State { s.w.Close(1, "bo"); return gitops.Closed },
+		"merged":    func(s *site, _ *gitops.Update) gitops.State { s.w.Merge(1, "squash", "bo"); return gitops.Committed },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(s *site) {
+				u := s.propose("1.1.0")
+				for range 9 {
+					s.w.Fail("delete", no)
+				}
+				state := ends(s, u)
+				s.look()
+				s.is(u, state)
+				s.propose("1.2.0")
+			})
+		})
+	}
 }
 
+// While the git server is away, what is stopped is disarmed and what is cancelled is closed: the
 // A process that was paused for long writes the text of an older update when it goes on: the
-// holder of the lane writes its own again, and leaves a person's words alone.
-func TestTheTextOfAPausedProcessIsReplaced(t *testing.T) {
-	inWorld(t, func(s *site) {
-		s.propose("1.1.0")
-		paused := s.w.Process().Forge()
-		old := s.w.Pulls()[0].Text
-		s.propose("1.2.0")
-		if err := paused.Edit(t.Context(), 1, old); err != nil {
-			t.Fatal(err)
-		}
-		s.look()
-		s.pulls("open 1.2.0")
-		s.w.Forget()
-		words := s.w.Pulls()[0].Text
-		words.Title += ", please"
-		if err := paused.Edit(t.Context(), 1, words); err != nil {
-			t.Fatal(err)
-		}
-		s.look()
-		s.after(5 * time.Minute)
-		s.count(1, "edit")
-	})
-}

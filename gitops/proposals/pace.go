@@ -10,9 +10,13 @@ import (
 // "Rate limits for the REST API" and "Best practices"). One write a second is at most 60 a
 // minute. What takes something back, closing and disarming, is spaced alone: it must not
 // wait for an hour to be over.
+//
+// The account tells app repositories of updates, too (server/feedback), maybe in another
+// process, so the limits are divided: 60 a minute and 350 an hour here, 20 and 150 there, 80
+// and 500 in all.
 const (
 	writeEvery  = time.Second
-	mostPerHour = 500
+	mostPerHour = 350
 )
 
 // Pace spaces the writes of all rooms that use one account of a forge. Safe for concurrent use.

@@ -121,7 +121,8 @@ type Forge interface {
 	// the base branch, and false when nothing has changed since it was asked last.
 	Open(ctx context.Context) (open []Pull, changed bool, err error)
 
-	// Get returns a pull request, with what it waits for.
+	// Get returns a pull request, with what it waits for. NotFound: there is none of the number,
+	// or a person has it go into another branch while it is open.
 	Get(ctx context.Context, number int) (Pull, error)
 
 	// Create opens a pull request. ErrExists: there is an open one of the branch.

@@ -15,7 +15,7 @@ func (r *Room) report(ctx context.Context, a *app, st step) {
 		for _, result := range st.results {
 			r.remember(ctx, a, result)
 		}
-		r.board.post(a.of.environment, st.results)
+		r.board.post(a.of.environment, a.term, st.results)
 	}
 	if st.ends {
 		r.end(ctx, a)

@@ -11,18 +11,38 @@ type board struct {
 	mu      sync.Mutex
 	results map[string][]gitops.ProposalResult
 	changed map[string]chan struct{}
+	terms   map[string]int // how often an environment was left
 }
 
 func newBoard() *board {
-	return &board{results: map[string][]gitops.ProposalResult{}, changed: map[string]chan struct{}{}}
+	return &board{results: map[string][]gitops.ProposalResult{}, changed: map[string]chan struct{}{}, terms: map[string]int{}}
 }
 
-// post adds results. One that says only what a pull request is like, or only what blocks an
-// update, takes the place of the last one of its update that was alike and that nobody has
-// asked for.
-func (b *board) post(environment string, results []gitops.ProposalResult) {
+// term is which term of an environment it is. What is done for one that has ended is told to
+// nobody: the lane may have been another process's since.
+func (b *board) term(environment string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.terms[environment]
+}
+
+// leave ends an environment's term.
+func (b *board) leave(environment string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.terms[environment]++
+	delete(b.results, environment)
+}
+
+// post adds results of a term. One that says only what a pull request is like, or only what blocks an
+// update, takes the place of the last one of its update that was alike and that nobody has
+// asked for.
+func (b *board) post(environment string, term int, results []gitops.ProposalResult) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if term != b.terms[environment] {
+		return
+	}
 	for _, r := range results {
 		b.results[environment] = add(b.results[environment], r)
 	}

@@ -87,12 +87,12 @@ func (r *Room) ask(do func()) {
 
 // Want implements the lanes' Proposals.
 func (r *Room) Want(environment string, wishes []gitops.ProposalWish) {
-	wishes = slices.Clone(wishes)
+	wishes, term := slices.Clone(wishes), r.board.term(environment)
 	r.ask(func() {
 		for _, w := range wishes {
 			of := appOf{environment, w.Update.App}
 			if r.apps[of] == nil {
-				r.apps[of] = &app{of: of}
+				r.apps[of] = &app{of: of, term: term}
 			}
 			if r.apps[of].want(w) {
 				r.lookSoon()
@@ -119,8 +119,8 @@ func (r *Room) Look(environment string) {
 
 // Leave implements the lanes' Proposals.
 func (r *Room) Leave(environment string) {
+	r.board.leave(environment)
 	r.leave(environment)
-	r.board.take(environment)
 }
 
 func (r *Room) leave(environment string) {
@@ -154,7 +154,7 @@ func (r *Room) withdraw(of appOf) {
 // review judges everything again: the configuration has changed.
 func (r *Room) review(c Config) {
 	r.ask(func() {
-		r.config.Environment, r.config.Places, r.config.PageURL, r.config.CompareURL = c.Environment, c.Places, c.PageURL, c.CompareURL
+		r.config.Environment, r.config.Places, r.config.CompareURL = c.Environment, c.Places, c.CompareURL
 		for _, a := range r.apps {
 			a.pending, a.due = nil, true
 		}
@@ -243,7 +243,9 @@ func (r *Room) nextTime(now time.Time) time.Time {
 	for _, a := range r.apps {
 		switch {
 		case a.pending != nil:
-			sooner(later(r.writeAt(now, *a.pending), r.git.until))
+			sooner(r.mayBeMade(a, r.writeAt(now, *a.pending)))
+		case !a.parked && r.mayGoOn(a, now):
+			sooner(a.retryAt)
 		case !a.parked:
 			sooner(later(a.retryAt, r.git.until))
 		}

@@ -97,7 +97,7 @@ func (r *Rooms) nowhere(app appOf, w gitops.ProposalWish) {
 			Reason: "the manifest repository of " + app.app + " in " + app.environment + " has no forge where pull requests can be opened: configure credentials.githubApp for it",
 		}
 	}
-	r.board.post(app.environment, []gitops.ProposalResult{result})
+	r.board.post(app.environment, r.board.term(app.environment), []gitops.ProposalResult{result})
 }
 
 // Want implements the lanes' Proposals.
@@ -142,10 +142,10 @@ func (r *Rooms) Leave(environment string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.wishes, func(app appOf, _ placed) bool { return app.environment == environment })
+	r.board.leave(environment)
 	for _, room := range r.rooms {
 		room.leave(environment)
 	}
-	r.board.take(environment)
 }
 
 // Outages are why proposals stand still, one of each repository whose do.

@@ -198,19 +198,21 @@ func TestNoRepository(t *testing.T) {
 
 // After Leave nothing is done and nothing told; another term begins from nothing.
 func TestLeave(t *testing.T) {
-	inTown(t, func(s *town) {
-		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
-		s.wantResults("prod", "u1 propose")
-		s.shop.Before("look", func() { s.rooms.Leave("prod") })
-		s.shop.Merge(1, "squash", "bo")
-		s.rooms.Look("prod")
-		s.wantResults("prod")
-		s.shop.Forget()
-		time.Sleep(10 * time.Minute)
-		if calls := s.shop.Calls(); len(calls) > 0 {
-			t.Errorf("still asks: %v", calls)
-		}
-		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
-		s.wantResults("prod", "u1 commit")
-	})
+	for _, at := range []string{"look", "get"} {
+		inTown(t, func(s *town) {
+			s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+			s.wantResults("prod", "u1 propose")
+			s.shop.Before(at, func() { s.rooms.Leave("prod") })
+			s.shop.Merge(1, "squash", "bo")
+			s.rooms.Look("prod")
+			s.wantResults("prod")
+			s.shop.Forget()
+			time.Sleep(10 * time.Minute)
+			if calls := s.shop.Calls(); len(calls) > 0 {
+				t.Errorf("still asks: %v", calls)
+			}
+			s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})
+			s.wantResults("prod", "u1 commit")
+		})
+	}
 }

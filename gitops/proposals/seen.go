@@ -27,12 +27,18 @@ type seen struct {
 	current bool  // ... and no branch has moved since
 	unsure  bool  // pull may have changed: it is asked for before anything else
 	landed  *landing
-	missing missing
-	past    *Pull // of an older update, where another one came after it
+	over    time.Time // when pull was first seen to have ended; zero while it is open
+	past    *Pull     // of an older update, where another one came after it; asked for at pastAt
+	pastAt  time.Time
 	rules   *Rules
 	built   *Built    // for the wished update, upon the base branch's tip
 	forced  bool      // the forge says that the topic has nothing new: it is built again
 	gone    time.Time // since when the branch of an open pull request is not there
+<<<<<<< HEAD
+	stays   git.Hash  // a head of the topic that the git server refuses to delete, by a rule
+=======
+	left    int       // number of the pull request that tallyman closes because its branch was deleted
+>>>>>>> gate
 	note    string    // why tallyman cannot do what is next
 }
 
@@ -41,12 +47,6 @@ type landing struct {
 	number       int  // of the pull request; 0 without one
 	commit, head bool // the commit that the forge names, and the pull request's head
 	topic        bool // what the topic branch has
-}
-
-// missing is a pull request that was merged and that the base branch does not show.
-type missing struct {
-	number int
-	since  time.Time // when that was seen first, by this process's clock: the forge's may differ
 }
 
 // wish is what a lane wants of an app, and what was done about it in this process.

@@ -103,8 +103,10 @@ func next(s seen, w wish) step {
 	if u, ok := s.overtaken(w); ok {
 		return s.settle(w, u)
 	}
-	switch {
-	case s.pull.State == PullOpen:
+	if st, settled := s.settleOwn(w); settled {
+		return st
+	}
+	if s.pull.State == PullOpen {
 		return s.whileOpen(w)
 	}
 	return s.afterEnd(w)
@@ -136,8 +138,10 @@ func (s seen) whileOpen(w wish) step {
 		return step{do: wait, after: lagWait}
 	case w.Close != "" && !mine:
 		return s.end(w, cancelled(w.ProposalWish)) // the pull request is another update's
-	case w.Close != "" || s.head.IsZero():
+	case w.Close != "":
 		return s.closeIt("it is not wanted any more")
+	case s.head.IsZero():
+		return s.closeIt("its branch was deleted")
 	case len(w.Held) > 0 && !w.reported && !mine:
 		return step{do: rest} // it takes over nothing
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):
@@ -233,6 +237,8 @@ func (s seen) keep(w wish) step {
 func (s seen) personal(w wish) step {
 	t := s.markedText(w)
 	switch {
+	case s.base.Tag == w.Update.Tag && !s.current: // it may have been merged
+		return step{do: askGet}
 	case s.base.Tag == w.Update.Tag && s.built == nil:
 		return step{do: askBuild}
 	case s.base.Tag == w.Update.Tag && s.built.Ends != nil:
@@ -253,7 +259,7 @@ func (s seen) withoutPull(w wish) step {
 	free := s.head.IsZero() || s.topic.Ours || s.landed != nil && s.landed.topic || s.mergedHere()
 	branch := Branch(w.Update.Environment, w.Update.App)
 	switch {
-	case w.Close != "" && own:
+	case w.Close != "" && own && s.stays != s.head:
 		return step{do: remove}
 	case w.Close != "":
 		return s.end(w, cancelled(w.ProposalWish))
@@ -273,7 +279,7 @@ func (s seen) withoutPull(w wish) step {
 		return step{do: askBuild}
 	case s.built.Ends != nil || s.built.HandEdit != nil:
 		return s.endBuilt(w)
-	case own && s.head == s.built.Commit:
+	case own && (!s.outdated() || s.head == s.built.Commit): // of several files the first has the tag
 		return step{do: create, text: s.textOf(w)}
 	}
 	return step{do: push}

@@ -41,7 +41,10 @@ func TestNext(t *testing.T) {
 		"no topic, built": {func(c *situation) {
 			c.seen.pull, c.seen.head, c.seen.topic, c.seen.built = nil, zero, Topic{}, &Built{Commit: other}
 		}, push},
-		"a topic without a pull request":         {func(c *situation) { c.seen.pull = nil }, create},
+		"a topic without a pull request": {func(c *situation) { c.seen.pull = nil }, create},
+		"a topic without one, the first of several files has the tag": {func(c *situation) {
+			c.seen.base.Tag, c.seen.origin, c.seen.pull, c.seen.built = c.wish.Update.Tag, &Origin{}, nil, &Built{Commit: other}
+		}, create},
 		"a topic without one, in conflict":       {func(c *situation) { c.seen.pull, c.seen.topic.Conflict = nil, true }, askBuild},
 		"other files moved":                      {func(c *situation) { c.seen.topic.Behind = true }, askRules},
 		"other files moved, not strict":          {func(c *situation) { c.seen.topic.Behind, c.seen.rules = true, &Rules{} }, rest},
@@ -76,10 +79,18 @@ func TestNext(t *testing.T) {
 		"closed by tallyman":                     {func(c *situation) { c.seen.pull.State, c.seen.pull.ByUs = PullClosed, true }, create},
 		"merged":                                 {func(c *situation) { merged(c); c.seen.landed = nil }, askLanded},
 		"merged, on the base branch":             {merged, report},
-		"merged, not there yet":                  {func(c *situation) { merged(c); *c.seen.landed = landing{number: 1} }, wait},
+		"another's is newer":                     {another(PullOpen, false), askPast},
+		"another's is newer, it was merged":      {another(PullMerged, false), askLanded},
+		"another's is newer, a person closed it": {another(PullClosed, false), report},
+		"another's is newer, we closed it":       {another(PullClosed, true), askBuild},
+		"merged, not there yet": {func(c *situation) {
+			merged(c)
+			*c.seen.landed, c.seen.over = landing{number: 1}, c.seen.now
+			c.seen.pull.EndedAt = c.seen.now.Add(-time.Hour) // by a clock that is behind
+		}, wait},
 		"merged, never there": {func(c *situation) {
 			merged(c)
-			*c.seen.landed = landing{number: 1}
+			*c.seen.landed, c.seen.over = landing{number: 1}, c.seen.now
 			c.seen.now = c.seen.now.Add(time.Hour)
 		}, report},
 		"a person's commit": {personal, edit},
@@ -88,6 +99,10 @@ func TestNext(t *testing.T) {
 			c.seen.pull.Text = c.seen.markedText(c.wish)
 			c.wish.remark = c.seen.head
 		}, comment},
+		"a person's commit, perhaps merged": {func(c *situation) {
+			personal(c)
+			c.seen.base.Tag, c.seen.origin, c.seen.current = c.wish.Update.Tag, &Origin{}, false
+		}, askGet},
 		"a person's commit, told":         {func(c *situation) { personal(c); c.seen.pull.Text = c.seen.markedText(c.wish); tell(c) }, rest},
 		"a person's commit, armed":        {func(c *situation) { personal(c); c.wish.env.Merge, c.seen.pull.Armed = MergeAuto, true }, disarm},
 		"a person's commit, newer tag":    {func(c *situation) { personal(c); newer(c); c.seen.pull.Text = c.seen.markedText(c.wish) }, report},
@@ -125,7 +140,7 @@ func held(c *situation) {
 func merged(c *situation) {
 	p := *c.seen.pull
 	p.State, p.Landed, p.EndedAt = PullMerged, git.Hash{5}, c.seen.now
-	c.seen.pull, c.seen.landed, c.seen.missing = &p, &landing{number: 1, commit: true}, missing{1, c.seen.now}
+	c.seen.pull, c.seen.landed, c.seen.over = &p, &landing{number: 1, commit: true}, c.seen.now
 }
 
 func personal(c *situation) {
@@ -147,4 +162,19 @@ func tell(c *situation) {
 	p := c.seen.proposal(c.wish.Update)
 	p.WaitsFor = c.seen.waitsFor(c.wish)
 	c.wish.Update.Proposal = &p
+}
+
+// another has the branch's newest pull request be another update's, which was merged: nobody
+// wishes for that one any more. The update's own one is as given.
+func another(own PullState, byUs bool) func(c *situation) {
+	u := someUpdate()
+	u.ID = gitops.UpdateID(gitops.DeliveryKey{Source: "test", ID: "d2"}, u.Environment, u.App)
+	return func(c *situation) {
+		c.seen.past = &Pull{Number: 1, State: own, ByUs: byUs}
+		c.seen.pull = &Pull{Number: 2, State: PullMerged, Head: git.Hash{7}, Text: Text{Body: u.Trailers()}}
+		c.seen.head, c.seen.topic = zero, Topic{}
+		if own == PullOpen {
+			c.seen.past = nil
+		}
+	}
 }

@@ -30,7 +30,6 @@ const (
 
 // links are what wiring knows of an update beside what the branches say.
 type links struct {
-	page    string   // its page of tallyman
 	compare string   // of the changes between the tags, in the app's own repository
 	places  []string // of its tag: a file and a key
 }
@@ -64,7 +63,6 @@ func (s seen) textOf(w wish) Text {
 		line("Rolls back", quoteAll(t.RollsBack))
 	}
 	line("Supersedes", quoteAll(s.superseded(u)...))
-	line("Details", link(w.links.page))
 	fmt.Fprintf(&b, "\nMerge this pull request to deploy. Close it to refuse: the tag stays refused until somebody orders it by name: %s\n\n", quote(orderAgain(u)))
 	return Text{Title: gitops.Clip(s.topic.Subject, maxTitle), Body: b.String() + s.trailers(u), Labels: s.labels(w)}
 }

@@ -38,14 +38,14 @@ func TestText(t *testing.T) {
 	s.pull = &Pull{State: PullOpen, Text: open}
 	w := wish{
 		ProposalWish: gitops.ProposalWish{Update: u, Held: []gitops.Block{{Reason: "held: frozen"}}}, env: Environment{Labels: []string{"deploy"}},
-		links: links{page: "https://tallyman.example/updates/1", compare: "https://forge.example/compare/1.0.0...1.1.0", places: []string{"charts/api.yaml: image.tag"}},
+		links: links{compare: "https://forge.example/compare/1.0.0...1.1.0", places: []string{"charts/api.yaml: image.tag"}},
 	}
 	want := Text{Title: "api to 1.1.0", Labels: []string{"theirs", "deploy"}, Body: "**Held:** tallyman does not merge this: `held: frozen`\n\n" +
 		"App `api` in `prod`: `1.0.0` → `1.1.0`\n\n" +
 		"- Image: `registry.example/api`\n- Digest: `" + u.Digest + "`\n- Changes: `charts/api.yaml: image.tag`\n" +
 		"- Compare: <https://forge.example/compare/1.0.0...1.1.0>\n" +
 		"- Requested by: `ann`, authenticated as `token:ann`, allowed by `access[2]`\n- Accepted: 2026-11-27T09:00:00Z, delivery `test/d1`\n" +
-		"- Reason: `fixes the outage`\n- Supersedes: `1.0.7`, `1.0.8`, `1.0.9`\n- Details: <https://tallyman.example/updates/1>\n\n" +
+		"- Reason: `fixes the outage`\n- Supersedes: `1.0.7`, `1.0.8`, `1.0.9`\n\n" +
 		"Merge this pull request to deploy. Close it to refuse: the tag stays refused until somebody orders it by name: `tallyman update api 1.1.0 --env prod`\n\n" +
 		strings.Replace(s.topic.Trailers, "fixes the outage", "`fixes the outage`", 1)}
 	got := s.textOf(w)
@@ -81,7 +81,7 @@ func TestForeignWordsAreWords(t *testing.T) {
 		u.Principal, u.Rule, u.Repository = evil, evil, evil
 		s := seenOf(u)
 		s.base.Tag, s.topic.Author = evil, evil
-		w := wish{ProposalWish: gitops.ProposalWish{Update: u, Held: []gitops.Block{{Reason: evil}}}, links: links{places: []string{evil}, compare: evil, page: evil}}
+		w := wish{ProposalWish: gitops.ProposalWish{Update: u, Held: []gitops.Block{{Reason: evil}}}, links: links{places: []string{evil}, compare: evil}}
 		texts := []string{s.textOf(w).Body, s.remark()}
 		s.topic.Ours = false
 		s.pull = &Pull{State: PullOpen, Text: s.textOf(w)}
@@ -89,7 +89,7 @@ func TestForeignWordsAreWords(t *testing.T) {
 		for _, text := range texts {
 			plain := quotedWord.ReplaceAllString(text, "")
 			for line := range strings.Lines(plain) {
-				if strings.HasPrefix(line, "- Compare: <https://github.com/acme/") || strings.HasPrefix(line, "- Details: <https://github.com/acme/") {
+				if strings.HasPrefix(line, "- Compare: <https://github.com/acme/") {
 					continue // an address that was configured
 				}
 				if strings.Contains(line, "`") || markup.MatchString(line) {
@@ -111,7 +111,7 @@ func TestTextIsBounded(t *testing.T) {
 	u.Principal, u.Actor, u.Rule = long, "ann", long
 	s := seenOf(u)
 	s.topic.Subject, s.base.Tag = long, long
-	w := wish{ProposalWish: gitops.ProposalWish{Update: u}, links: links{page: "https://x.example/" + long, compare: "https://x.example/" + long}}
+	w := wish{ProposalWish: gitops.ProposalWish{Update: u}, links: links{compare: "https://x.example/" + long}}
 	for i := range 1000 {
 		w.Held = append(w.Held, gitops.Block{Reason: long})
 		w.links.places = append(w.links.places, fmt.Sprint(i, long))

@@ -13,12 +13,12 @@ import (
 // back first, then texts, and then new pull requests in acceptance order. What must wait for an
 // hour to be over is in no other's way. It returns false when there is none.
 func (r *Room) write(ctx context.Context, now time.Time) bool {
-	if now.Before(r.git.until) || !r.forge.since.IsZero() || now.Before(r.limited.until) {
+	if !r.forge.since.IsZero() || now.Before(r.limited.until) {
 		return false
 	}
 	var first *app
 	for _, a := range r.apps {
-		if a.pending != nil && !r.config.Pace.next(now, creates(a.pending.do)).After(now) && (first == nil || a.isMoreUrgent(first)) {
+		if a.pending != nil && !r.mayBeMade(a, r.config.Pace.next(now, creates(a.pending.do))).After(now) && (first == nil || a.isMoreUrgent(first)) {
 			first = a
 		}
 	}
@@ -74,6 +74,9 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 	s.fresh, s.current, s.unsure = false, false, true
 	switch st.do {
 	case closePull:
+		if s.head == zero && a.wish.Close == "" {
+			s.left = s.pull.Number
+		}
 		return forge.Close(ctx, s.pull.Number)
 	case disarm:
 		if !s.topic.Ours {
@@ -128,7 +131,8 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 	}
 	r.config.Logger.WarnContext(ctx, "step of a proposal failed", about(a, slog.String("act", st.do.String()), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)
 	switch {
-	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits):
+	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits),
+		st.do == askGet && gitops.CodeOf(err) == gitops.NotFound: // it is looked for by its branch
 		a.seen.forced = a.seen.forced || errors.Is(err, ErrNoCommits)
 		a.due, a.retryAt = false, now.Add(doubled(soonLeast, soonMost, a.failures))
 		a.stuck = st.do

@@ -17,15 +17,17 @@ func TestFeedbackIsOfOneUpdate(t *testing.T) {
 	m := queuetest.NewModel(time.Now, queuetest.Hooks{})
 	shown := gitops.Feedback{Repository: "shop/api", Environment: "prod", Deployment: 7, URL: "https://github.com/shop/api/deployments"}
 	none := gitops.Feedback{Repository: "shop/api", Reason: "nobody knows the commit"}
+	prod, dev := gitops.Place{Environment: "prod", App: "api"}, gitops.Place{Environment: "dev", App: "api"}
 	for _, note := range []struct {
-		place  gitops.Place
-		update string
-		of     gitops.Feedback
+		place    gitops.Place
+		update   string
+		accepted int64 // seconds
+		of       gitops.Feedback
 	}{
-		{gitops.Place{Environment: "prod", App: "api"}, "u1", none}, {gitops.Place{Environment: "prod", App: "api"}, "u2", shown},
-		{gitops.Place{Environment: "dev", App: "api"}, "u3", none},
+		{prod, "u1", 1, none}, {prod, "u2", 2, shown}, {dev, "u3", 1, none},
+		{prod, "u1", 1, none}, // which has ended, and is told so
 	} {
-		if err := queue.NoteFeedback(t.Context(), m, note.place, note.update, note.of); err != nil {
+		if err := queue.NoteFeedback(t.Context(), m, note.place, note.update, time.Unix(note.accepted, 0), note.of); err != nil {
 			t.Fatal(err)
 		}
 	}

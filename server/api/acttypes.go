@@ -33,8 +33,8 @@ type HoldAnswer struct {
 
 // Stopped says how far a stop has come when it is answered.
 type Stopped struct {
-	UnderWay      []string  `json:"underWay"`            // ids of updates that this process was still pushing
-	QuietSince    time.Time `json:"quietSince,omitzero"` // since when it pushes nothing of what is stopped; not there while it does
+	UnderWay      []string  `json:"underWay"`            // ids of updates that this process was still pushing, or had the forge merge by itself
+	QuietSince    time.Time `json:"quietSince,omitzero"` // since when it does neither with what is stopped; not there while it does
 	OtherReplicas []string  `json:"otherReplicas"`       // that work lanes of what is stopped: each sees the stop before its next push
 }
 

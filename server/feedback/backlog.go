@@ -17,13 +17,20 @@ const (
 
 // entry is an update of which something changed that was not told.
 type entry struct {
-	update string // its id
-	place  gitops.Place
-	before string    // the cursor that all of that comes after
-	since  time.Time // the first of the changes
-	last   time.Time // the last one
-	due    time.Time // not before
+	update   string // its id
+	place    gitops.Place
+	accepted time.Time // the update was
+	before   string    // the cursor that all of that comes after
+	since    time.Time // the first of the changes
+	last     time.Time // the last one
+	due      time.Time // not before
 
+	inSource
+}
+
+// inSource is what is known of an entry in its source.
+type inSource struct {
+	of         Source
 	candidates []candidate // where its commit is still looked for
 	began      bool        // candidates is set
 	revision   string      // the commit; "" before it was found
@@ -47,7 +54,7 @@ func (b *backlog) add(u gitops.Update, at time.Time, before string) (tooMuch *en
 	if b.byID == nil {
 		b.byID = make(map[string]*entry)
 	}
-	e := &entry{update: u.ID, place: gitops.Place{Environment: u.Environment, App: u.App}, before: before, since: at, last: at}
+	e := &entry{update: u.ID, place: gitops.Place{Environment: u.Environment, App: u.App}, accepted: u.AcceptedAt, before: before, since: at, last: at}
 	b.entries, b.byID[u.ID] = append(b.entries, e), e
 	if len(b.entries) > maxBacklog {
 		tooMuch = b.entries[0]

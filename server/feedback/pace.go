@@ -4,8 +4,10 @@ import "time"
 
 // GitHub lets an App make about 80 pieces of content a minute and 500 an hour, and asks for a
 // second between two writes. Pull requests share that: they are written at least a second
-// apart, 60 a minute. So 20 a minute are left, one in 3 seconds; and of the hour's 500 this
-// takes at most burst + an hour / each = 100 + 300 = 400, however they fall, and leaves 100.
+// apart, 60 a minute, and at most 350 an hour (gitops/proposals), since a release waits for
+// them. So 20 a minute are left, one in 3 seconds; and of the hour's 500 this takes at most
+// burst + an hour / each = 60 + 90 = 150, however they fall: 350 + 150 = 500. The two may be
+// in different processes, so what one does not use the other does not get.
 // Reads are of the 5,000 requests an hour that an installation has: with one in 2 seconds at
 // most 1,800 of them.
 //
@@ -14,8 +16,8 @@ import "time"
 const (
 	betweenWrites = 3 * time.Second
 	betweenCalls  = 2 * time.Second
-	burst         = 100
-	each          = 12 * time.Second
+	burst         = 60
+	each          = 40 * time.Second
 )
 
 // pace says when GitHub may be called. What was written is remembered as the time at which

@@ -84,6 +84,9 @@ func (l *leader) look(ctx context.Context, e *entry, waits bool) (t telling, err
 		l.backlog.remove(e)
 		return t, nil
 	}
+	if e.of != t.source { // another, by the configuration: what was found in the one before is not in it
+		e.inSource = inSource{of: t.source}
+	}
 	t.repository = l.repository(t.source)
 	if l.Now().Sub(e.last) > maxAge {
 		t.asked = true
@@ -241,5 +244,5 @@ func (l *leader) noteRefusal(ctx context.Context, t telling) (asked bool, err er
 }
 
 func (l *leader) note(ctx context.Context, t telling, f gitops.Feedback) error {
-	return queue.NoteFeedback(ctx, l.Store, t.place, t.update, f)
+	return queue.NoteFeedback(ctx, l.Store, t.place, t.update, t.accepted, f)
 }

@@ -1,6 +1,6 @@
 // Package holds is the book of holds of one process: what people placed in the store, and
 // the freezes of the configuration in force. Lanes ask it before they write a batch, and
-// writers once more right before each push.
+// writers once more right before each push, as does who opens a pull request or has one merged.
 //
 // # A stop
 //

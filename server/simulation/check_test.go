@@ -102,25 +102,28 @@ type checker struct {
 	waiting     map[gitops.DeliveryKey]bool // deliveries that wait for the newcomer
 	heldBooks
 	imageBooks
+	proposalBooks
 }
 
 // tracked is an accepted update.
 type tracked struct {
 	gitops.Update
-	at, told time.Time // when it was accepted, and when the store last changed it, by the true time
-	receipt  time.Time // of its delivery, by a replica's clock or the store's
-	retried  bool      // a person had it tried again
-	raised   bool      // it was written, and not superseded before: its version counts
-	order    int64     // of its acceptance, which a restore does not take back
-	lost     bool      // by a restore
-	wasLost  bool      // and accepted again since
-	ended    time.Time // by the true time
-	landings int       // how often the store had been restored when it landed
-	endedBy  string    // the holder that reported so
-	byHand   bool      // an edit by hand superseded it
-	held     bool      // it was, when something was last reported of it
-	unknown  bool      // it failed because nobody could tell whether it is on the branch
-	onItsWay bool      // it landed after it was cancelled, by a push that was made before
+	at, told  time.Time // when it was accepted, and when the store last changed it, by the true time
+	receipt   time.Time // of its delivery, by a replica's clock or the store's
+	retried   bool      // a person had it tried again
+	raised    bool      // it was written, and not superseded before: its version counts
+	order     int64     // of its acceptance, which a restore does not take back
+	lost      bool      // by a restore
+	wasLost   bool      // and accepted again since
+	ended     time.Time // by the true time
+	landings  int       // how often the store had been restored when it landed
+	endedBy   string    // the holder that reported so
+	byHand    bool      // an edit by hand superseded it
+	held      bool      // it was, when something was last reported of it
+	unknown   bool      // it failed because nobody could tell whether it is on the branch
+	proposed  bool      // it was reported to be
+	takenBack bool      // it was merged, and a person has put another tag there since
+	onItsWay  bool      // it landed after it was cancelled, by a push that was made before
 }
 
 // release is an app in an environment.
@@ -134,7 +137,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), imageBooks: newImageBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
+		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), imageBooks: newImageBooks(), proposalBooks: newProposalBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		waiting: make(map[gitops.DeliveryKey]bool), ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }
@@ -254,6 +257,13 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 	if u.State.Written() {
 		u.raised = from != gitops.Superseded
 	}
+	if u.State == gitops.Proposed {
+		c.isProposed(u)
+		return
+	}
+	if c.w.proposes(u.Environment) {
+		c.endedByPull(u)
+	}
 	switch u.State {
 	case gitops.Superseded:
 		c.behindHand(u)
@@ -261,7 +271,7 @@ func (c *checker) ended(l queue.Lease, from gitops.State, u *tracked) {
 			met.meet("the branch had a higher version")
 		}
 	case gitops.Committed:
-		if !c.brought(u, u.Commit) {
+		if !c.w.proposes(u.Environment) && !c.brought(u, u.Commit) {
 			c.wrong("update %s is committed as %s, which was never on the branch", u.ID, u.Commit)
 		}
 		return

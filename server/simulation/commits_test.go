@@ -26,6 +26,9 @@ func (c *checker) commit(replica string, sent sending, name hash) {
 		c.wrong("commit %s carries the updates %q", name, o.updates)
 		return
 	}
+	if c.w.proposes(carried[0].Environment) {
+		c.wrong("%s pushes update %s to the base branch, and its environment is written by pull request", replica, carried[0].ID)
+	}
 	want := fmt.Sprintf("chore: bump %s to %s (%s)", carried[0].App, carried[0].Tag, carried[0].Environment)
 	if t := carried[0].Terms; t != nil && t.RollsBack != "" {
 		want = fmt.Sprintf("revert: %s back to %s (%s)", carried[0].App, carried[0].Tag, carried[0].Environment)

@@ -94,7 +94,12 @@ func (o *origin) gives(name hash, depth int) bool {
 	if object, ok := o.all[name]; ok && depth == 0 {
 		return object.kind == plumbing.BlobObject
 	}
-	return !o.tip.IsZero() && slices.Contains(o.all.history(o.tip, nil), name)
+	for _, topic := range o.topics {
+		if name == topic {
+			return true
+		}
+	}
+	return o.reaches(name)
 }
 
 // within lists the objects that a fetch brings, and the commits where history

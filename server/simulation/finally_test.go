@@ -39,6 +39,10 @@ func (c *checker) finally() {
 			}
 			continue
 		}
+		if c.w.proposes(u.Environment) {
+			c.finallyByPull(u)
+			continue
+		}
 		commits := c.ever[u.ID]
 		if u.unknown && (u.State == gitops.Failed || u.State == gitops.Cancelled) { // it may be on the branch, and its reason says so
 			c.hands[release{u.Environment, u.App}] = true
@@ -61,7 +65,7 @@ func (c *checker) finally() {
 		}
 	}
 	for _, u := range c.updates {
-		if at := newest[release{u.Environment, u.App}]; c.restores == 0 && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && !c.byTheBranch(u) && !u.byHand && (at == nil || at.Sequence < u.Sequence && !c.newerWritten(u)) {
+		if at := newest[release{u.Environment, u.App}]; c.restores == 0 && !c.w.proposes(u.Environment) && u.State == gitops.Superseded && u.FinishedAt.After(u.AcceptedAt) && !c.byTheBranch(u) && !u.byHand && (at == nil || at.Sequence < u.Sequence && !c.newerWritten(u)) {
 			c.wrong("update %s was superseded, and nothing that came after it was written", u.ID)
 		}
 	}
@@ -80,6 +84,7 @@ func (c *checker) finally() {
 	for delivery := range c.waiting {
 		c.wrong("delivery %s waited, and was never decided", delivery)
 	}
+	c.finallyPulls()
 	c.inOrder()
 	c.highestIsFound()
 }

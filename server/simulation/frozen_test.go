@@ -140,6 +140,7 @@ func (w *world) settings() (all []lane.Environment) {
 		all = append(all, lane.Environment{
 			Name: environment, Coalesce: w.coalesce == environment,
 			NewestHeld: w.allAfterHold != environment, RespectHandEdits: w.overwrites != environment,
+			PullRequest: w.proposes(environment),
 		})
 	}
 	return all

@@ -180,7 +180,7 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 	slices.SortFunc(ready, func(a, b *tracked) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	older := make(map[string]string)
 	ready = slices.DeleteFunc(ready, func(u *tracked) bool {
-		passedOver := newest[u.App] != u && (c.w.coalesce == l.Name || u.held && c.w.allAfterHold != l.Name)
+		passedOver := newest[u.App] != u && (c.w.coalesce == l.Name || c.w.proposes(l.Name) || u.held && c.w.allAfterHold != l.Name)
 		if passedOver && u.held {
 			met.meet("an older update that was held is passed over")
 			older[u.ID] = newest[u.App].ID

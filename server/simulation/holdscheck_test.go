@@ -98,7 +98,7 @@ func (c *checker) handEdited(by hash, edited []release) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range edited {
-		if c.firstTag(by, r) != "" {
+		if tag := c.firstTag(by, r); tag != "" && tag != c.firstTag(c.w.origin.all[by].parents[0], r) {
 			c.edits[r] = byHand{by, time.Now()}
 		}
 	}

@@ -147,7 +147,10 @@ func (c *checker) tells(d gitops.Delivery) {
 // found checks what a report says of an update's image: a registry said so. The lock is
 // held.
 func (c *checker) foundImage(holder string, u *tracked) {
-	if u.Found == nil || !u.State.Written() {
+	if u.Found == nil || !u.State.Written() && u.State != gitops.Proposed {
+		return
+	}
+	if u.State.Written() && u.Proposal != nil { // it was found when it was proposed
 		return
 	}
 	said := func(a answerOf) bool { return a.replica == holder && a.digest == u.Found.Digest }

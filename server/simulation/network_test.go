@@ -13,7 +13,10 @@ import (
 
 // networkLink is one replica's way to the git server: an [http.RoundTripper] in
 // which everything happens that happens between two machines.
-type networkLink struct{ *replica }
+type networkLink struct {
+	*replica
+	by string // which of the replica's goroutines has the link
+}
 
 // answer is what comes back for a request.
 type answer struct {
@@ -83,7 +86,7 @@ func (l networkLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	service := r.URL.Query().Get("service")
 	push := strings.HasSuffix(r.URL.Path, "/git-receive-pack")
 	name := r.Method + strings.TrimPrefix(r.URL.Path, "/manifests.git") + service
-	turn := l.chance.turn(l.name+name, 20*time.Millisecond)
+	turn := l.chance.turn(l.name+name+l.by, 20*time.Millisecond)
 	var bad mishap
 	if p := l.networkFaults(); turn.fault < p {
 		bad = mishapOf(push, turn.detail)
@@ -109,7 +112,7 @@ func (l networkLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	if push {
 		l.pushArrived()
 	}
-	l.tell("%s: %s: %d%s", l.name, name, a.status, bad)
+	l.tell("%s: %s: %d%s", l.name, name+l.by, a.status, bad)
 	if bad.deaf {
 		turn.back = time.Hour
 	}

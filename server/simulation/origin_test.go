@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +29,9 @@ type origin struct {
 	frozen freeze
 	limit  limit
 
+	topics map[string]hash // by branch
+	forge  *pulls
+
 	check *checker
 }
 
@@ -40,6 +46,7 @@ const branch = "refs/heads/main"
 // move puts the branch somewhere else. The lock is held.
 func (o *origin) move(to hash) {
 	o.check.appears(o.tip, to)
+	o.check.reached(to)
 	o.tip = to
 	o.stood = append(o.stood, seen{time.Now(), to})
 }
@@ -84,6 +91,9 @@ func (o *origin) advertise(service string, lag time.Duration) []byte {
 	} else {
 		out.line("%s %s\n", tip, branch)
 	}
+	for _, topic := range slices.Sorted(maps.Keys(o.topics)) {
+		out.line("%s %s%s\n", o.topics[topic], heads, topic)
+	}
 	out.flush()
 	return out.Bytes()
 }
@@ -94,25 +104,18 @@ func (o *origin) receivePack(replica string, sent sending, body []byte, hook str
 	if err := request.Decode(bytes.NewReader(body)); err != nil {
 		return nil, err
 	}
-	if len(request.Commands) != 1 || request.Commands[0].Name != branch || request.Shallow != nil {
+	if len(request.Commands) != 1 || request.Commands[0].Name != branch && !isTopic(request.Commands[0].Name.String()) || request.Shallow != nil {
 		return nil, fmt.Errorf("a push that the writer should not make: %+v", request.Commands)
 	}
 	command := request.Commands[0]
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	unpack, status := "ok", "ok"
-	pack, err := io.ReadAll(request.Packfile)
-	if err != nil {
-		return nil, err
-	}
-	fresh, err := o.all.unpack(pack, o.thin)
-	if err == nil {
-		err = o.all.connected(command.New, fresh)
-	}
+	unpack, status, name := "ok", "ok", command.Name.String()
+	fresh, err := o.brought(command, request.Packfile)
 	if err == nil && o.tooLarge(fresh) {
 		return nil, errTooLarge
 	}
-	if err == nil && hook == "" {
+	if err == nil && hook == "" && !isTopic(name) {
 		hook = o.refuses(command.Old, command.New, fresh)
 	}
 	switch {
@@ -122,7 +125,9 @@ func (o *origin) receivePack(replica string, sent sending, body []byte, hook str
 	case hook != "":
 		status = "pre-receive hook declined"
 		met.meet("a hook refused a push")
-	case o.tip != command.Old:
+	case o.isLocked(strings.TrimPrefix(name, heads)):
+		status = "protected branch hook declined"
+	case o.at(name) != command.Old:
 		met.meet("a push lost the race")
 		status = "failed to update ref"
 	default:
@@ -131,15 +136,19 @@ func (o *origin) receivePack(replica string, sent sending, body []byte, hook str
 				o.all[name] = object
 			}
 		}
+		if isTopic(name) {
+			o.movesTopic(replica, name, command.Old, command.New)
+			break
+		}
 		o.check.pushed(replica, sent, command.Old, command.New)
 		o.move(command.New)
 	}
 	report := newLines()
 	report.line("unpack %s\n", unpack)
 	if status == "ok" {
-		report.line("ok %s\n", branch)
+		report.line("ok %s\n", name)
 	} else {
-		report.line("ng %s %s\n", branch, status)
+		report.line("ng %s %s\n", name, status)
 	}
 	report.flush()
 	out := newLines()
@@ -149,6 +158,22 @@ func (o *origin) receivePack(replica string, sent sending, body []byte, hook str
 	out.band(1, report.Bytes())
 	out.flush()
 	return out.Bytes(), nil
+}
+
+// brought are the objects of a push, which must be whole. Nothing comes with a deletion.
+func (o *origin) brought(command *packp.Command, packfile io.Reader) (objects, error) {
+	if command.New.IsZero() {
+		return nil, nil
+	}
+	pack, err := io.ReadAll(packfile)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := o.all.unpack(pack, o.thin)
+	if err != nil {
+		return nil, err
+	}
+	return fresh, o.all.connected(command.New, fresh)
 }
 
 // errTooLarge is a push that what stands before the server does not let through.

@@ -35,6 +35,7 @@ type replica struct {
 	writer   *manifest.Writer
 	intake   *webhook.Intake
 	room     *roomLink       // nil: no image is inspected
+	proposed *proposalsLink  // nil: nothing is written by pull request
 	knows    atomic.Bool     // the newcomer
 	life     context.Context // of its poll
 	endPolls context.CancelFunc
@@ -65,13 +66,13 @@ func (w *world) newReplica(name string) *replica {
 	}
 	config := manifest.Config{
 		Prover:    proof.New(keys...),
-		URL:       "http://git.example/manifests.git",
+		URL:       manifestsURL,
 		Author:    git.Signature{Name: "tallyman[bot]", Email: "bot@example.com"},
 		Target:    w.target,
 		Squash:    func(environment string) bool { return environment == w.squash },
 		Files:     targetFiles,
 		Limits:    w.limits,
-		Transport: networkLink{r},
+		Transport: networkLink{r, ""},
 		Now:       r.now,
 		Jitter:    r.jitter,
 		Gate:      r.askBeforePush,
@@ -99,9 +100,14 @@ func (w *world) newReplica(name string) *replica {
 	if r.room != nil {
 		c.Images = r.room
 	}
+	if r.proposed = r.newProposals(keys); r.proposed != nil {
+		c.Proposals = r.proposed
+	}
 	r.lanes = lane.NewReplica(c)
 	return r
 }
+
+const manifestsURL = "http://git.example/manifests.git"
 
 // single is the writer of all environments.
 type single struct{ *manifest.Writer }
@@ -128,6 +134,9 @@ func (r *replica) start() {
 		for _, environment := range environments {
 			go r.room.relay(environment)
 		}
+	}
+	if r.proposed != nil {
+		go r.proposed.relay(r.proposing.environment)
 	}
 	if r.newcomers > 0 {
 		go r.look()
@@ -164,6 +173,9 @@ func (r *replica) stop(within time.Duration) {
 	r.lanes.Stop(ctx)
 	if r.room != nil {
 		r.room.Close()
+	}
+	if r.proposed != nil {
+		r.proposed.Close()
 	}
 	_ = r.writer.Close() // it has no error to give
 	if r.files != nil {

@@ -161,6 +161,10 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.images.outages, "registry's outage", w.refuse)
 	add(w.images.moves, "moved tag", w.moveOne)
 	add(w.polling.pushes, "unheard push", w.pushUnheard)
+	if w.proposing.environment != "" {
+		add(w.proposing.acts, "review", w.review)
+		add(w.proposing.outages, "forge's outage", w.forgeAway)
+	}
 	add(w.newcomers, "newcomer's delivery", w.inventNewcomers)
 	add(min(w.newcomers, 1), "newcomer", w.appear)
 	slices.SortFunc(events, func(a, b event) int { return int(a.at - b.at) })
@@ -235,6 +239,9 @@ func (w *world) succeed(place int, old *replica, after time.Duration) {
 	fresh := w.newReplica(w.nextName())
 	if !w.places[place].CompareAndSwap(old, fresh) {
 		_ = fresh.writer.Close() // another did; it has no error to give
+		if fresh.proposed != nil {
+			fresh.proposed.Close()
+		}
 		return
 	}
 	fresh.start()
@@ -248,6 +255,7 @@ func (w *world) heal() {
 	w.appeared.Store(true)
 	w.origin.thaw(time.Now().Add(time.Hour))
 	w.registries.recover()
+	w.forgeHost.recover()
 	for _, r := range w.replicas() {
 		r.lieInWait(nil)
 		r.resume()
@@ -265,6 +273,7 @@ func (w *world) settle() {
 			return
 		}
 		w.liftAll()
+		w.conclude()
 		time.Sleep(2 * time.Second)
 	}
 }

@@ -66,11 +66,16 @@ var mustMeet = []string{
 	"an image was not there", "an image was found and its update pushed", "an update was blocked: image", "an update failed because its image never came",
 	"an update failed because its tag had moved", "an event of a moved tag was refused", "a registry hung",
 	"a first poll recorded what was there", "a poll ordered what no event told of", "a poll had a moved tag refused", "a poll's list failed", "another replica went on with the polls", "the highest version is one that no event told of", "a poll's list was old or cut short",
+	"a pull request was opened", "a pull request was merged: merge", "a pull request was merged: squash", "a pull request was merged: rebase", "a pull request was merged", "a pull request was closed",
+	"a pull request was armed", "a pull request was disarmed", "a pull request was in the queue", "a topic branch was pushed", "a topic branch was deleted", "an update proposed", "an update closed",
+	"a person pushes onto a topic branch", "a person forces a topic branch", "a person deleted a topic branch", "a person opened a pull request again", "an update was blocked: proposal",
+	"the forge was away", "the forge hung", "the forge limited a call", "a pull request was open already",
 	"a registry refused a look: unavailable", "a registry refused a look: rate_limited", "a registry refused a look: forbidden", "a registry refused a look: unauthorized",
 }
 
 // mayMeet is what is counted and too rare for that.
-var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced", "a lower version was pushed than one that is bad", "an update failed because its digest is another", "a poll found again what it had ordered"}
+var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced", "a lower version was pushed than one that is bad", "an update failed because its digest is another", "a poll found again what it had ordered",
+	"a pull request was armed at another head", "an update was closed because its tag was before"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()

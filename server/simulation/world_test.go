@@ -129,6 +129,7 @@ type world struct {
 	store      store
 	registries *registries
 	origin     *origin
+	forgeHost  *pulls
 	hub        *hub
 	check      *checker
 
@@ -146,6 +147,7 @@ type world struct {
 	frozen              frozen
 	errands             int // of people
 	unheard             int // tags that no event told of
+	disagreed           int // how often in a row pull requests did not agree with updates
 	told                trace
 }
 
@@ -176,6 +178,7 @@ type profile struct {
 	overwrites           string // the environment that respects no edits by hand, if there is one
 	images               imageProfile
 	polling              pollProfile
+	proposing            proposalProfile
 }
 
 func draw(r *rand.Rand) profile {
@@ -220,12 +223,14 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w.drawHolds(w.chance.of("holds"))
 	w.images = drawImages(w.chance.of("images"))
 	w.polling = drawPolls(w.chance.of("polls"), w.images)
+	w.proposing = drawProposals(w.chance.of("proposals"), w.poisons)
 	w.registries = newRegistries(w)
 	w.appeared.Store(w.newcomers == 0)
 	if plan.IntN(20) == 0 {
 		w.editor = realEdit
 	}
-	w.origin = &origin{all: maps.Clone(beginning), thin: plan.IntN(5) > 0, says: plan.IntN(2) == 0, filter: plan.IntN(5) > 0}
+	w.forgeHost = &pulls{w: w}
+	w.origin = &origin{forge: w.forgeHost, topics: make(map[string]hash), all: maps.Clone(beginning), thin: plan.IntN(5) > 0, says: plan.IntN(2) == 0, filter: plan.IntN(5) > 0}
 	w.hub = new(hub)
 	w.check = newChecker(w)
 	w.origin.check = w.check

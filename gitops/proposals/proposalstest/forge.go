@@ -24,7 +24,7 @@ var errGone = gitops.Errorf(gitops.NotFound, "the forge has no such pull request
 func (f *forge) Pulls(_ context.Context, branch string) (found []proposals.Pull, err error) {
 	err = f.p.call("pulls", branch, 0, func(w *World) error {
 		for _, p := range slices.Backward(w.pulls) {
-			if p.Branch == branch {
+			if p.Branch == branch && !p.elsewhere {
 				found = append(found, listed(p.Pull))
 			}
 		}
@@ -44,7 +44,7 @@ func (f *forge) Open(context.Context) (open []proposals.Pull, changed bool, err 
 	err = f.p.call("open", "", 0, func(w *World) error {
 		var now strings.Builder
 		for _, p := range w.pulls {
-			if p.State == proposals.PullOpen && strings.HasPrefix(p.Branch, proposals.Prefix) {
+			if p.State == proposals.PullOpen && !p.elsewhere && strings.HasPrefix(p.Branch, proposals.Prefix) {
 				open = append(open, listed(p.Pull))
 				fmt.Fprintln(&now, p.Number, p.updated)
 			}
@@ -62,7 +62,7 @@ func (f *forge) Open(context.Context) (open []proposals.Pull, changed bool, err 
 func (f *forge) Get(_ context.Context, number int) (got proposals.Pull, err error) {
 	err = f.p.call("get", "", number, func(w *World) error {
 		p := w.pull(number)
-		if p == nil {
+		if p == nil || p.elsewhere && p.State == proposals.PullOpen {
 			return errGone
 		}
 		if got = p.Pull; p.State == proposals.PullOpen && w.Rules.Protected && !w.ready[number] {

@@ -85,6 +85,15 @@ func (w *World) Arm(number int) {
 	p.updated++
 }
 
+// Retarget has a pull request go into another branch than the base branch.
+func (w *World) Retarget(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pull(number)
+	p.elsewhere, p.Armed = true, false
+	p.updated++
+}
+
 // Fulfil fulfils what the rules demand of a pull request: one that is armed is merged or
 // enqueued.
 func (w *World) Fulfil(number int) {
@@ -180,6 +189,20 @@ func (w *World) DeleteBranch(environment, app, by string) {
 	w.remove(proposals.Branch(environment, app), by)
 }
 
+// LoseBranch deletes a topic branch, and the forge leaves its pull request open.
+func (w *World) LoseBranch(environment, app string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.topics, proposals.Branch(environment, app))
+}
+
+// RestoreBranch brings a topic branch back.
+func (w *World) RestoreBranch(environment, app string, head git.Hash) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.topics[proposals.Branch(environment, app)] = head
+}
+
 // CreateBranch makes a branch at the base branch's tip.
 func (w *World) CreateBranch(name string) {
 	w.mu.Lock()
@@ -252,7 +275,7 @@ func (w *World) pull(number int) *pull {
 
 func (w *World) open(branch string) *pull {
 	for _, p := range w.pulls {
-		if p.Branch == branch && p.State == proposals.PullOpen {
+		if p.Branch == branch && p.State == proposals.PullOpen && !p.elsewhere {
 			return p
 		}
 	}

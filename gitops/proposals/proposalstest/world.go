@@ -65,7 +65,8 @@ type commit struct {
 type pull struct {
 	proposals.Pull
 	armedText proposals.Text
-	updated   int // changes that a list shows, as by GitHub's updated_at
+	updated   int  // changes that a list shows, as by GitHub's updated_at
+	elsewhere bool // it goes into another branch than the base branch
 }
 
 // New makes a world whose base branch has the apps at their tags: the keys are
@@ -163,7 +164,7 @@ func (w *World) Check() []string {
 	found := slices.Clone(w.violations)
 	open := map[string]int{}
 	for _, p := range w.pulls {
-		if p.State == proposals.PullOpen {
+		if p.State == proposals.PullOpen && !p.elsewhere {
 			open[p.Branch]++
 		}
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/google/go-github/v62/github"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
@@ -91,7 +92,8 @@ func (f *Forge) own(p *github.PullRequest) bool {
 	return p.GetBase().GetRef() == f.base && from.GetID() != 0 && from.GetID() == to.GetID()
 }
 
-// Get returns a pull request, with what it waits for.
+// Get returns a pull request, with what it waits for. One that a person has go into another
+// branch is none of the base branch's any more: nothing of it is to be merged from here.
 func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 	const doing = "looking at the pull request"
 	found, _, err := f.client.PullRequests.Get(ctx, f.owner, f.name, number)
@@ -102,6 +104,9 @@ func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 	us, err := f.app.Identity(ctx)
 	if err != nil {
 		return proposals.Pull{}, err
+	}
+	if into := found.GetBase().GetRef(); p.State == proposals.PullOpen && into != f.base {
+		return proposals.Pull{}, gitops.Errorf(gitops.NotFound, "pull request #%d goes into %s by now, and not into %s", number, gitops.Clip(into, 100), f.base)
 	}
 	if p.State == proposals.PullOpen {
 		p.ArmedByUs = found.GetAutoMerge().GetEnabledBy().GetLogin() == us.Name

@@ -114,6 +114,25 @@ func TestWhoEndedIt(t *testing.T) {
 	}
 }
 
+// A pull request that a person has go into another branch is not the base branch's any more, and
+// one can be opened beside it.
+func TestAnotherBase(t *testing.T) {
+	s := newSite(t)
+	s.propose("1.1.0")
+	gittest.Git(t, s.git, "branch", "next", "main")
+	s.repo.Retarget("ann", 1, "next")
+	if _, err := s.Get(t.Context(), 1); gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(gitops.PublicOf(err), "goes into next by now, and not into main") {
+		t.Errorf("told of it: %v", err)
+	}
+	if p, err := s.Create(t.Context(), topic, text("1.1.0")); err != nil || p.Number != 2 {
+		t.Errorf("opened beside it: %+v, %v", p, err)
+	}
+	s.repo.Close("ann", 1)
+	if got := s.get(1); got.State != proposals.PullClosed || got.EndedBy != "ann" {
+		t.Errorf("closed it is %+v", got)
+	}
+}
+
 // GitHub's filters let strangers pass: pull requests of another branch, and into another.
 func TestStrangersAreNotListed(t *testing.T) {
 	s := newSite(t)

@@ -132,6 +132,15 @@ func (r *Repository) Rename(login string, number int, title, body string) {
 	})
 }
 
+// Retarget has a pull request go into another branch. GitHub disarms it.
+func (r *Repository) Retarget(login string, number int, base string) {
+	r.act(number, func(p *pull) {
+		p.base, p.auto = base, nil
+		p.touch()
+		r.tellPull(p, "edited", login, nil)
+	})
+}
+
 // Label adds a label.
 func (r *Repository) Label(number int, label string) {
 	r.act(number, func(p *pull) { p.labels = append(p.labels, label); p.touch() })
