@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
-	"gitops/proposals":                   {"gitops", "gitops/git"},
+	"gitops/proposals":                   {"gitops", "gitops/git", "gitops/queue"},
 	"gitops/proposals/proposalstest":     {"gitops", "gitops/git", "gitops/proposals"},
 	"server/webhook":                     {"gitops", "gitops/image", "gitops/queue"}, // the queue for its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},

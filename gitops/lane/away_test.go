@@ -192,3 +192,30 @@ func TestAnUpdateThatNobodyKnowsOfHoldsUpNoOther(t *testing.T) {
 		r.Stop(t.Context())
 	})
 }
+
+// A forge that is away is the outage of a lane whose updates wait for their pull requests, and
+// is told once: nothing is reported of each update. It is over when the forge is back.
+func TestAForgeThatIsAwayIsAnOutage(t *testing.T) {
+	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+		s.startProposed(p, "api 1")
+		p.opensNothing()
+		s.accept("web 1", "api 2")
+		elapse(time.Second)
+		reports := s.queue.count("Report")
+		p.goesAway("the forge is down")
+		elapse(time.Minute)
+		if b := s.backlog(); b.Outage == nil || b.Outage.Repository != "shop" || b.Outage.Code != gitops.Unavailable || b.Outage.Reason != "the forge is down" || b.Pending != 2 {
+			t.Errorf("the backlog is %+v", b)
+		}
+		equal(t, "happened", []string(nil), s.happened())
+		if n := s.queue.count("Report") - reports; n != 1 {
+			t.Errorf("%d reports in a minute", n)
+		}
+		p.goesAway("")
+		elapse(time.Second)
+		if b := s.backlog(); b.Outage != nil {
+			t.Errorf("the outage is not over: %+v", b.Outage)
+		}
+		s.Stop(t.Context())
+	})
+}

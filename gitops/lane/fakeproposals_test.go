@@ -30,6 +30,7 @@ type fakeProposals struct {
 	numbers int
 	looks   int
 	left    int
+	outage  *queue.Outage
 	images  *fakeImages
 }
 
@@ -152,6 +153,25 @@ func (p *fakeProposals) Results(string) (results []gitops.ProposalResult) {
 	defer p.mu.Unlock()
 	results, p.results = p.results, nil
 	return results
+}
+
+func (p *fakeProposals) Away(string) *queue.Outage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outage
+}
+
+// goesAway has the forge away, or back where the reason is "".
+func (p *fakeProposals) goesAway(reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.outage = nil; reason != "" {
+		p.outage = &queue.Outage{Repository: "shop", Code: gitops.Unavailable, Reason: reason, RetryAt: time.Now().Add(time.Minute)}
+	}
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
 }
 
 func (p *fakeProposals) Changed(string) <-chan struct{} { return p.changed }

@@ -8,9 +8,13 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// lookAway asks the writer which apps it cannot write while it can write others.
+// lookAway asks the writer which apps it cannot write while it can write others, and where it
+// can write all of them whether pull requests wait for a forge.
 func (t *leaseTerm) lookAway() {
 	apps, outage := t.Writer.Away(t.environment)
+	if outage == nil && t.proposes() {
+		outage = t.Proposals.Away(t.environment)
+	}
 	t.away, t.partial = slices.Sorted(slices.Values(apps)), nil
 	if outage != nil {
 		byStore := *outage

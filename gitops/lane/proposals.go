@@ -1,6 +1,9 @@
 package lane
 
-import "github.com/tallyman-dev/tallyman/gitops"
+import (
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
 
 // Proposals opens the pull requests of updates and follows them until they end. It keeps
 // nothing: what it is to know it is told by a lane, or finds on the branches and at the forge.
@@ -15,7 +18,11 @@ type Proposals interface {
 	// for each update in order. A result that ends an update ends its wish.
 	Results(environment string) []gitops.ProposalResult
 
-	// Changed returns a channel that receives after there are results.
+	// Away is why the proposals of the environment's wishes stand still, where a forge or a git
+	// server is away; nil while they do not.
+	Away(environment string) *queue.Outage
+
+	// Changed returns a channel that receives after there are results, or Away has changed.
 	Changed(environment string) <-chan struct{}
 
 	// Look is a hint that something may have happened at the forge or on a branch.

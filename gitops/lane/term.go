@@ -52,7 +52,7 @@ type leaseTerm struct {
 	rejudged     int           // the revision whose freezes the lane's updates are held by; -1 for none yet
 	leftAlone    int           // how many of what was taken last cannot be worked on now
 	away         []string      // apps whose manifest repository is away, sorted; as of the round
-	partial      *queue.Outage // of that repository; nil for none
+	partial      *queue.Outage // of that repository, or of pull requests; nil for none
 	// unknown is, by app, until when it is left alone because the writer could not say
 	// what is on the branch although its repository is not away, as far as is known: one
 	// that has left the configuration is looked for in every repository.

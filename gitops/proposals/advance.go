@@ -113,7 +113,7 @@ func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 		}
 	}
 	if s.head != zero {
-		s.gone = time.Time{}
+		s.gone, s.left = time.Time{}, 0
 	} else if s.gone.IsZero() {
 		s.gone = now
 	}

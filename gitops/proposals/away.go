@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // away is that a server cannot be used.
@@ -77,14 +78,30 @@ func (r *Room) mayBeMade(a *app, at time.Time) time.Time {
 	return later(at, r.git.until)
 }
 
+// publishOutage has lanes know why proposals stand still. The outage of a server is one for all
+// updates: nothing is reported of each.
 func (r *Room) publishOutage() {
-	var o *Outage
+	var o *queue.Outage
 	for _, a := range []away{r.limited, r.forge, r.git} {
 		if !a.since.IsZero() {
-			o = &Outage{Repository: r.config.Repository, Code: gitops.CodeOf(a.err), Reason: gitops.PublicOf(a.err), Since: a.since, RetryAt: a.until}
+			o = &queue.Outage{
+				Repository: r.config.Repository, Code: gitops.CodeOf(a.err), RetryAt: a.until,
+				Reason: "pull requests can be neither opened nor followed: " + gitops.PublicOf(a.err),
+			}
 		}
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	was := r.outage
 	r.outage = o
+	r.mu.Unlock()
+	if was == nil && o == nil || was != nil && o != nil && *was == *o {
+		return
+	}
+	told := map[string]bool{}
+	for of := range r.apps {
+		if !told[of.environment] {
+			told[of.environment] = true
+			r.board.post(of.environment, nil)
+		}
+	}
 }

@@ -52,16 +52,6 @@ type Config struct {
 	Pace   *Pace // of all rooms that use one account of a forge; nil for one of its own
 }
 
-// Outage is why the proposals of one manifest repository stand still: its git server or its
-// forge cannot be used. It is not the fault of any update.
-type Outage struct {
-	Repository string
-	Code       gitops.Code
-	Reason     string // a sentence
-	Since      time.Time
-	RetryAt    time.Time
-}
-
 // withDefaults fills in what may be left out.
 func (c Config) withDefaults() Config {
 	if c.Environment == nil {

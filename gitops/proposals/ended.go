@@ -22,7 +22,7 @@ func (s seen) afterEnd(w wish) step {
 			return step{do: askGet} // lists do not say who ended it
 		case merged:
 			return s.land(w, w.Update)
-		case w.Close == "" && !s.pull.ByUs:
+		case w.Close == "" && (!s.pull.ByUs || s.isDeserted()):
 			return s.end(w, s.closed(w.Update))
 		}
 		return s.withoutPull(w)
@@ -45,6 +45,7 @@ func (s seen) ended(w wish, o gitops.ProposalWish) step {
 	switch {
 	case s.pull.State == PullMerged:
 		return s.land(w, o.Update)
+	case s.isDeserted():
 	case s.pull.ByUs && o.Close != "":
 		t = cancelled(o)
 	case s.pull.ByUs:
@@ -135,8 +136,18 @@ func cancelled(w gitops.ProposalWish) gitops.Transition {
 	return t
 }
 
+// isDeserted reports whether tallyman closed the pull request because somebody had deleted its
+// branch. That is a person's no, as closing it is: most forges take it for that themselves. A
+// process that dies between the close and its report does not know, and proposes once more.
+func (s seen) isDeserted() bool { return s.pull.ByUs && s.left == s.pull.Number }
+
 // closed says that a person closed the pull request of an update.
 func (s seen) closed(u gitops.Update) gitops.Transition {
+	if s.isDeserted() {
+		return gitops.Transition{Update: u.ID, Action: gitops.ActionClose, Reason: fmt.Sprintf(
+			"somebody deleted the branch of %s (%s), which tallyman closed then. To write %s all the same, order it by name: %s",
+			s.pull.name(), s.pull.URL, u.Tag, orderAgain(u))}
+	}
 	return gitops.Transition{Update: u.ID, Action: gitops.ActionClose, Reason: fmt.Sprintf(
 		"%s closed %s (%s). To write %s all the same, order it by name: %s",
 		whoever(s.pull.EndedBy), s.pull.name(), s.pull.URL, u.Tag, orderAgain(u))}
@@ -183,7 +194,9 @@ func (s seen) result(u gitops.Update, t gitops.Transition) gitops.ProposalResult
 	r := gitops.ProposalResult{Update: u.ID, Transition: &t}
 	if s.pull != nil && s.pull.State != PullOpen && s.fresh && s.isOf(u) {
 		p := s.proposal(u)
-		p.EndedBy, p.EndedAt = s.pull.EndedBy, s.pull.EndedAt
+		if p.EndedAt = s.pull.EndedAt; !s.isDeserted() {
+			p.EndedBy = s.pull.EndedBy
+		}
 		r.Proposal = &p
 	}
 	return r

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // How often is looked. A hint is followed at once, and then no more often than lookEvery; what
@@ -32,7 +33,7 @@ type Room struct {
 	inbox    []func() // what was asked for; the goroutine does it
 	busyWith string   // environment of what is under way
 	stop     context.CancelFunc
-	outage   *Outage
+	outage   *queue.Outage
 
 	// The goroutine's own.
 	apps    map[appOf]*app
@@ -161,8 +162,8 @@ func (r *Room) review(c Config) {
 	})
 }
 
-// Outage is why the room's proposals stand still; nil while they do not.
-func (r *Room) Outage() *Outage {
+// Away implements the lanes' Proposals: what is away is so for all environments.
+func (r *Room) Away(string) *queue.Outage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.outage

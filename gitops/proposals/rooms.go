@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // Rooms are the rooms of all manifest repositories, which lanes see as one. Safe for concurrent
@@ -148,18 +149,40 @@ func (r *Rooms) Leave(environment string) {
 	}
 }
 
-// Outages are why proposals stand still, one of each repository whose do.
-func (r *Rooms) Outages() (outages []Outage) {
+// Away implements the lanes' Proposals. Where there is one repository the outage is not said to
+// be of some.
+func (r *Rooms) Away(environment string) *queue.Outage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, room := range r.rooms {
-		if o := room.Outage(); o != nil {
-			outages = append(outages, *o)
+	asked := map[string]bool{}
+	for app, p := range r.wishes {
+		asked[p.repository] = asked[p.repository] || app.environment == environment
+	}
+	var all []queue.Outage
+	for _, name := range slices.Sorted(maps.Keys(r.rooms)) {
+		if o := r.rooms[name].Away(environment); o != nil && asked[name] {
+			all = append(all, *o)
 		}
 	}
-	slices.SortFunc(outages, func(a, b Outage) int { return strings.Compare(a.Repository, b.Repository) })
-	return outages
+	if len(all) == 0 {
+		return nil
+	}
+	one := all[0]
+	if len(r.rooms) == 1 {
+		one.Repository = ""
+	}
+	if len(all) > 1 {
+		var names, reasons []string
+		for _, o := range all {
+			names, reasons = append(names, o.Repository), append(reasons, o.Repository+": "+o.Reason)
+		}
+		one.Repository, one.Reason = queue.JoinNames(names), gitops.Clip(strings.Join(reasons, "; "), maxOutage)
+	}
+	return &one
 }
+
+// maxOutage bounds what is said of several repositories that are away.
+const maxOutage = 2_000
 
 // Close ends the work of all rooms.
 func (r *Rooms) Close() {

@@ -35,6 +35,7 @@ type seen struct {
 	forced  bool      // the forge says that the topic has nothing new: it is built again
 	gone    time.Time // since when the branch of an open pull request is not there
 	stays   git.Hash  // a head of the topic that the git server refuses to delete, by a rule
+	left    int       // number of the pull request that tallyman closes because its branch was deleted
 	note    string    // why tallyman cannot do what is next
 }
 

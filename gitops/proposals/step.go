@@ -138,8 +138,10 @@ func (s seen) whileOpen(w wish) step {
 		return step{do: wait, after: lagWait}
 	case w.Close != "" && !mine:
 		return s.end(w, cancelled(w.ProposalWish)) // the pull request is another update's
-	case w.Close != "" || s.head.IsZero():
+	case w.Close != "":
 		return s.closeIt("it is not wanted any more")
+	case s.head.IsZero():
+		return s.closeIt("its branch was deleted")
 	case len(w.Held) > 0 && !w.reported && !mine:
 		return step{do: rest} // it takes over nothing
 	case len(w.Held) > 0 && (s.pull.Armed || s.pull.Queued):

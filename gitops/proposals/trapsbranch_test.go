@@ -151,3 +151,40 @@ func TestTrapQueuedHeadIsLocked(t *testing.T) {
 		})
 	}
 }
+
+// Whoever deletes the branch of an open pull request refuses it, also where the forge leaves it
+// open, and the close that tallyman makes up for fails or is answered as failed.
+func TestTrapTheBranchIsDeleted(t *testing.T) {
+	for name, faults := range map[string][]proposalstest.Fault{
+		"closed": nil, "not applied": {{Err: gitops.Errorf(gitops.Unavailable, "down")}}, "applied": {{Err: gitops.Errorf(gitops.Unavailable, "down"), Applied: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(s *site) {
+				u := s.propose("1.1.0")
+				s.w.Fail("close", faults...)
+				s.w.LoseBranch("prod", "api")
+				s.after(10 * time.Minute)
+				s.is(u, gitops.Closed)
+				if !contains(u.Reason, "somebody deleted the branch of pull request #1 (https://forge.example/pull/1)") || u.Proposal.EndedBy != "" || u.Proposal.EndedAt.IsZero() {
+					t.Errorf("the reason is %q, the proposal %+v", u.Reason, u.Proposal)
+				}
+				s.pulls("closed 1.1.0")
+				s.count(1, "create")
+			})
+		})
+	}
+}
+
+// A branch that comes back in time, as a person's undo does, is as if nothing had been.
+func TestTrapTheBranchComesBack(t *testing.T) {
+	inWorld(t, func(s *site) {
+		u := s.propose("1.1.0")
+		head, _ := s.w.Topic("prod", "api")
+		s.w.LoseBranch("prod", "api")
+		s.look()
+		s.w.RestoreBranch("prod", "api", head)
+		s.after(10 * time.Minute)
+		s.is(u, gitops.Proposed)
+		s.pulls("open 1.1.0")
+	})
+}

@@ -74,6 +74,9 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 	s.fresh, s.current, s.unsure = false, false, true
 	switch st.do {
 	case closePull:
+		if s.head == zero && a.wish.Close == "" {
+			s.left = s.pull.Number
+		}
 		return forge.Close(ctx, s.pull.Number)
 	case disarm:
 		if !s.topic.Ours {

@@ -189,6 +189,20 @@ func (w *World) DeleteBranch(environment, app, by string) {
 	w.remove(proposals.Branch(environment, app), by)
 }
 
+// LoseBranch deletes a topic branch, and the forge leaves its pull request open.
+func (w *World) LoseBranch(environment, app string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.topics, proposals.Branch(environment, app))
+}
+
+// RestoreBranch brings a topic branch back.
+func (w *World) RestoreBranch(environment, app string, head git.Hash) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.topics[proposals.Branch(environment, app)] = head
+}
+
 // CreateBranch makes a branch at the base branch's tip.
 func (w *World) CreateBranch(name string) {
 	w.mu.Lock()
