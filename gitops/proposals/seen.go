@@ -34,11 +34,8 @@ type seen struct {
 	built   *Built    // for the wished update, upon the base branch's tip
 	forced  bool      // the forge says that the topic has nothing new: it is built again
 	gone    time.Time // since when the branch of an open pull request is not there
-<<<<<<< HEAD
 	stays   git.Hash  // a head of the topic that the git server refuses to delete, by a rule
-=======
 	left    int       // number of the pull request that tallyman closes because its branch was deleted
->>>>>>> gate
 	note    string    // why tallyman cannot do what is next
 }
 
