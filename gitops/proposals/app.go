@@ -81,6 +81,16 @@ func same(a, b gitops.ProposalWish) bool {
 		slices.EqualFunc(a.Held, b.Held, func(x, y gitops.Block) bool { return x.Kind == y.Kind && x.Reason == y.Reason })
 }
 
+// expectMerged expects the tag of an older update on the base branch, where that was merged and
+// the lane does not know it yet: a squash has no proof, and would be taken for an edit by hand.
+func (w *wish) expectMerged(id string) {
+	for _, o := range w.older {
+		if o.Update.ID == id && w.Expected != "" {
+			w.Expected = o.Update.Tag
+		}
+	}
+}
+
 // forget forgets an update that was wished for before.
 func (w *wish) forget(id string) {
 	w.older = slices.DeleteFunc(w.older, func(o gitops.ProposalWish) bool { return o.Update.ID == id })

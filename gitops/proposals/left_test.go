@@ -120,3 +120,34 @@ func TestABranchThatCannotBeDeleted(t *testing.T) {
 
 // While the git server is away, what is stopped is disarmed and what is cancelled is closed: the
 // A process that was paused for long writes the text of an older update when it goes on: the
+
+// A merge of the older tag, which has no proof as a squash, is no edit by hand for the newer one
+// that waits: the lane does not know of the merge yet.
+func TestAMergeIsNoEditByHandForTheNewerTag(t *testing.T) {
+	for _, at := range []string{"look", "push"} {
+		inWorld(t, func(s *site) {
+			over := func(tag string) func(w *gitops.ProposalWish) {
+				return func(w *gitops.ProposalWish) { w.Expected = tag }
+			}
+			first, second := s.order("1.1.0"), s.order("1.2.0")
+			s.want(first, over("1.0.0"))
+			s.after(10 * time.Second)
+			s.w.Before(at, func() { s.w.Merge(1, "squash", "bo") })
+			s.want(second, over("1.0.0"))
+			s.after(20 * time.Second)
+			s.is(first, gitops.Committed)
+			s.is(second, gitops.Proposed)
+			if contains(s.log, "hand edit") {
+				t.Errorf("merged at %s: %q", at, s.log)
+			}
+			s.want(second, over("1.1.0"))
+			s.after(20 * time.Second)
+			s.pulls("merged 1.1.0", "open 1.2.0")
+			s.w.EditBase("prod", "api", "1.0.9", "bo")
+			s.look()
+			if !contains(s.log, "1.2.0 hand edit 1.0.9") {
+				t.Errorf("an edit by hand after it: %q", s.log)
+			}
+		})
+	}
+}

@@ -87,7 +87,7 @@ func TestManyAppsAtOnce(t *testing.T) {
 
 // No hour has more than 350 creations, and what takes something back does not wait for it.
 func TestMoreThanAnHourBears(t *testing.T) {
-	const apps = 600
+	const apps = 450
 	inWorld(t, func(s *site) {
 		s.room.Close()
 		s.w, s.env.Merge = manyApps(apps), proposals.MergeAuto

@@ -28,6 +28,9 @@ func (r *Room) remember(ctx context.Context, a *app, result gitops.ProposalResul
 	}
 	w := &a.wish
 	if result.Update != w.Update.ID {
+		if t := result.Transition; t != nil && t.Action == gitops.ActionCommit {
+			w.expectMerged(result.Update)
+		}
 		w.forget(result.Update)
 		return
 	}
