@@ -101,7 +101,7 @@ func (r *Room) publishOutage() {
 	for of := range r.apps {
 		if !told[of.environment] {
 			told[of.environment] = true
-			r.board.post(of.environment, nil)
+			r.board.post(of.environment, r.board.term(of.environment), nil)
 		}
 	}
 }
