@@ -98,27 +98,6 @@ func TestTheNewestIsHeldBeforeItsPullRequest(t *testing.T) {
 	})
 }
 
-// A newer one that comes to be held before its pull request is there gives that of the older
-// one back: a pin may want just this one.
-func TestTheNewestIsHeldBehindWhatIsProposed(t *testing.T) {
-	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
-		s.startProposed(p, "api 1")
-		p.opensNothing()
-		s.accept("api 2")
-		elapse(time.Second)
-		s.holds.hold("api 2", gitops.BlockPin, time.Time{})
-		elapse(10 * time.Second)
-		equal(t, "wanted", []string{"api 2", "api 1"}, p.asked())
-		equal(t, "happened", []string{"api 2 pin"}, s.happened())
-		p.opensAgain()
-		s.holds.free("api 2")
-		elapse(10 * time.Second)
-		equal(t, "wanted after it", []string{"api 2", "api 2"}, p.asked())
-		equal(t, "happened after it", []string{"api 2 proposed", "api 1 superseded"}, s.happened())
-		s.Stop(t.Context())
-	})
-}
-
 // Without an answer of Holds nothing is wanted, and what is known of pull requests is reported
 // all the same.
 func TestProposalsWhileItIsNotKnownWhatHolds(t *testing.T) {

@@ -113,17 +113,18 @@ func next(s seen, w wish) step {
 }
 
 // onBase ends a wish whose commit is on the base branch, as its trailers say. The forge is asked
-// for who merged it, unless it is away; what is open all the same has nothing new.
+// for who merged it, unless it is away; what is open all the same has nothing new, or an older tag.
 func (s seen) onBase(w wish) step {
 	of := s.pull != nil && s.isOf(w.Update)
+	open := s.pull != nil && s.pull.State == PullOpen && (of || s.topic.Ours)
 	switch {
 	case s.away:
 	case !s.found:
 		return step{do: askFind}
-	case of && !s.current:
+	case (of || open) && !s.current:
 		return step{do: askGet}
-	case of && s.pull.State == PullOpen:
-		return s.closeIt("the base branch has its commit")
+	case open:
+		return s.closeIt("the base branch has the commit of its app's update")
 	}
 	return s.end(w, committed(w.Update, s.origin.Commit))
 }

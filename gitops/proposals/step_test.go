@@ -59,6 +59,10 @@ func TestNext(t *testing.T) {
 		"base has the commit, the forge away":    {func(c *situation) { onBase(c); c.seen.found, c.seen.pull, c.seen.away = false, nil, true }, report},
 		"base has the commit, not asked by whom": {func(c *situation) { onBase(c); c.seen.current = false }, askGet},
 		"base has the commit, open all the same": {onBase, closePull},
+		"base has the commit, an older one is open": {func(c *situation) {
+			newer(c)
+			onBase(c)
+		}, closePull},
 		"the text differs":                       {func(c *situation) { c.seen.pull.Text.Body = "mine" }, edit},
 		"a person changed the text since":        {func(c *situation) { c.wish.sent = c.seen.pull.Text; c.seen.pull.Text.Body = "mine" }, rest},
 		"a label is missing":                     {func(c *situation) { c.wish.env.Labels = []string{"deploy"} }, edit},

@@ -107,10 +107,11 @@ func (l *forgeLink) Get(ctx context.Context, number int) (proposals.Pull, error)
 }
 
 func (l *forgeLink) Create(ctx context.Context, branch string, t proposals.Text) (proposals.Pull, error) {
+	asked := sending{time.Now(), l.judgedPull.Load()}
 	return onForge(ctx, l, "create", func(f *pulls) (proposals.Pull, error) {
 		p, err := f.create(branch, t)
 		if err == nil {
-			l.check.opens(l.name, p)
+			l.check.opens(l.name, p, asked)
 		}
 		return p, err
 	})
@@ -159,7 +160,7 @@ func (l *forgeLink) Comment(ctx context.Context, number int, text string) error 
 }
 
 func (l *forgeLink) Arm(ctx context.Context, q proposals.Pull, t proposals.Text) error {
-	asked := l.check.arming(l.name, q)
+	asked := sending{time.Now(), l.judgedPull.Load()}
 	return l.change(ctx, "arm", q.Number, func(f *pulls, p *pullRequest) error {
 		switch {
 		case p.State != proposals.PullOpen:
@@ -171,7 +172,7 @@ func (l *forgeLink) Arm(ctx context.Context, q proposals.Pull, t proposals.Text)
 			return fmt.Errorf("arming: %w", proposals.ErrNotNow)
 		}
 		l.check.arms(l.name, p, asked)
-		p.armedText = t
+		p.armedText, p.armedBy, p.judged = t, l.name, asked.judged
 		f.arm(p)
 		return nil
 	})

@@ -21,6 +21,7 @@ type judgement struct {
 	store   time.Time // by its clock
 	jumped  time.Time // when that had last jumped
 	ended   time.Time // when the writer said that the push has ended; zero before
+	room    bool      // it is the room's that opens pull requests, and not the writer's
 }
 
 // callerKey is that of who asks in a context: a lane, or a writer by its judgement. Each
@@ -32,6 +33,9 @@ func callerOf(ctx context.Context) string {
 	case string:
 		return " by " + by
 	case *judgement:
+		if by.room {
+			return " by the room"
+		}
 		return " by the writer"
 	}
 	return ""
@@ -82,6 +86,24 @@ func (r *replica) askBeforePush(ctx context.Context, updates []gitops.Update) ([
 		done()
 	}
 	return nil, ended, nil
+}
+
+// askBeforeProposal is the gate of the room that opens pull requests.
+func (r *replica) askBeforeProposal(ctx context.Context, updates []gitops.Update) ([]gitops.Held, func(), error) {
+	j := &judgement{updates: map[string]bool{updates[0].ID: true}, freezes: r.freezes.Load(), room: true}
+	held, done, err := r.book.Gate(calledBy(ctx, j), updates)
+	r.judgedPull.Store(nil)
+	if err != nil || len(held) > 0 {
+		if len(held) > 0 {
+			met.meet("a hold came right before a pull request was opened or merged")
+		}
+		return held, done, err
+	}
+	r.judgedPull.Store(j)
+	return nil, func() {
+		r.check.pushEnded(j)
+		done()
+	}, nil
 }
 
 func (l *storeLink) HoldsInForce(ctx context.Context) (queue.InForce, error) {

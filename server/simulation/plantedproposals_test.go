@@ -24,11 +24,18 @@ var plantedProposalBugs = []planted{
 		"and no person has closed its pull request",
 	},
 	{
-		"what is held is armed",
-		"gitops/proposals/step.go",
-		"case w.env.Merge == MergeAuto && len(w.Held) == 0 && !s.pull.Armed",
-		"case w.env.Merge == MergeAuto && !s.pull.Armed",
-		"and was told that update",
+		"nobody asks what holds an update before it is merged",
+		"gitops/proposals/gate.go",
+		"st.do != arm && !proposes {",
+		"!proposes {",
+		"and nobody asked what holds it",
+	},
+	{
+		"what has come to hold an update is merged",
+		"gitops/proposals/gate.go",
+		"	case len(held) > 0:\n",
+		"	case len(held) > 1:\n",
+		"and was pushed",
 	},
 	{
 		"a branch is deleted in the place of closing its pull request",

@@ -116,7 +116,7 @@ func (c *checker) wanted(replica string, wishes []gitops.ProposalWish) {
 
 // opens checks a pull request that a replica has opened: nobody has closed one of the tag
 // before, unless a person orders it.
-func (c *checker) opens(replica string, p proposals.Pull) {
+func (c *checker) opens(replica string, p proposals.Pull, asked sending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	id, ours := c.topics[hash(p.Head)]
@@ -124,6 +124,9 @@ func (c *checker) opens(replica string, p proposals.Pull) {
 		return // a person has pushed meanwhile
 	}
 	u := c.updates[id]
+	if asked.judged != nil && asked.judged.updates[id] { // else it is another process's commit of the tag
+		c.mayBeWritten(replica, asked, u)
+	}
 	for _, other := range c.updates {
 		if at, denied := c.denied[other.ID]; denied && c.restores == 0 && other.Environment == u.Environment && other.App == u.App && other.Tag == u.Tag &&
 			u.at.After(at) && !isPersons(u.Update) && !c.writtenSince(other) {
@@ -143,12 +146,9 @@ func (c *checker) writtenSince(than *tracked) bool {
 	return false
 }
 
-// arming is when a replica asks for a merge.
-func (c *checker) arming(string, proposals.Pull) time.Time { return time.Now() }
-
 // arms checks what a replica asks to be merged: its own commit, of an update that nothing
 // holds as far as the replica's room was told. The origin's lock is held.
-func (c *checker) arms(replica string, p *pullRequest, asked time.Time) {
+func (c *checker) arms(replica string, p *pullRequest, asked sending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	met.meet("a pull request was armed")
@@ -157,24 +157,10 @@ func (c *checker) arms(replica string, p *pullRequest, asked time.Time) {
 		c.wrong("%s has %s merged at %s, which is none of ours", replica, p.URL, p.Head)
 		return
 	}
-	if at, held := c.told[replica+" "+id]; held && at.Before(asked) {
+	if at, held := c.told[replica+" "+id]; held && at.Before(asked.at) {
 		c.wrong("%s has %s merged, and was told that update %s is held", replica, p.URL, id)
 	}
-	c.heldWhenAsked(replica, p, c.updates[id], asked)
-}
-
-// holdsAreKnown is how long after a hold came a lane may not have told its room: it judges every few
-// seconds, and a process that was stopped or does not reach the store goes on for as long as its
-// lease.
-const holdsAreKnown = 45 * time.Second
-
-// heldWhenAsked checks that no hold had been there for long. The lock is held.
-func (c *checker) heldWhenAsked(replica string, p *pullRequest, u *tracked, asked time.Time) {
-	for _, s := range c.stints {
-		if s.keeps(u.Update) && s.from.Before(asked.Add(-holdsAreKnown)) && s.to.IsZero() && s.Until.IsZero() && c.restores == 0 {
-			c.wrong("%s has %s merged, and %s, a %s, holds update %s", replica, p.URL, s.ID, s.Kind, u.ID)
-		}
-	}
+	c.mayBeWritten(replica, asked, c.updates[id])
 }
 
 // mergesForUs checks what the forge merges because a replica asked for it. The origin's lock
@@ -186,10 +172,22 @@ func (c *checker) mergesForUs(p *pullRequest) {
 	if u == nil {
 		return // a person has pushed onto what was armed
 	}
+	c.afterQuiet(p, u)
 	r := release{u.Environment, u.App}
 	last := c.brings[r]
 	if last != nil && last.order > u.order && c.restores == 0 && !c.wasForced && c.firstTag(c.w.origin.tip, r) == last.Tag {
 		c.wrong("%s was merged for us: update %s comes onto the base branch after %s, which was accepted later", p.URL, u.ID, last.ID)
+	}
+}
+
+// afterQuiet checks that nothing is merged for a replica after it has told whoever placed a hold
+// that it is quiet. The lock is held.
+func (c *checker) afterQuiet(p *pullRequest, u *tracked) {
+	for _, q := range c.quiets {
+		in := slices.IndexFunc(c.stints, func(s *stint) bool { return s.ID == q.hold.ID && s.Since.Equal(q.hold.Since) && s.to.IsZero() })
+		if q.replica == p.armedBy && in >= 0 && c.stints[in].from.After(p.judged.read) && c.stints[in].keeps(u.Update) && !slices.Contains(q.underWay, u.ID) {
+			c.wrong("%s was merged for us after %s had said that nothing comes that %s holds", p.URL, p.armedBy, q.hold.ID)
+		}
 	}
 }
 

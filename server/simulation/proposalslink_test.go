@@ -69,7 +69,7 @@ func (r *replica) newProposals(keys []gitops.ProofKey) *proposalsLink {
 	}))
 	rooms := proposals.NewRooms()
 	rooms.Configure(func(string, string) string { return "manifests" }, map[string]proposals.Config{"manifests": {
-		Branches: branches, Forge: &forgeLink{replica: r}, Logger: silent, Now: r.now, Jitter: r.jitter,
+		Branches: branches, Forge: &forgeLink{replica: r}, Gate: r.askBeforeProposal, Logger: silent, Now: r.now, Jitter: r.jitter,
 		Environment: func(string) proposals.Environment {
 			return proposals.Environment{Merge: r.proposing.merge, Labels: []string{"release"}}
 		},

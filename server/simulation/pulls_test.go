@@ -31,9 +31,11 @@ type pulls struct {
 type pullRequest struct {
 	proposals.Pull
 	armedText proposals.Text
-	ready     bool // what the rules demand is fulfilled
-	reopened  bool // by a person, after it was closed
-	rewritten bool // a person has given it another text, which stays
+	armedBy   string     // the replica
+	judged    *judgement // by which it was
+	ready     bool       // what the rules demand is fulfilled
+	reopened  bool       // by a person, after it was closed
+	rewritten bool       // a person has given it another text, which stays
 	said      string
 }
 

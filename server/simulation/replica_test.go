@@ -23,22 +23,23 @@ import (
 // replica is one process of the service, wired as package server wires it.
 type replica struct {
 	*world
-	name     string
-	offset   atomic.Int64 // how far its wall clock is from the true time, in nanoseconds
-	handlers map[string]*webhook.Handler
-	store    *storeLink
-	lanes    *lane.Replica
-	book     *holds.Book
-	freezes  atomic.Pointer[gate.Freezes] // of the configuration that it has loaded
-	judged   atomic.Pointer[judgement]    // what was said of the push in hand
-	files    *parsers                     // nil: nothing is guarded
-	writer   *manifest.Writer
-	intake   *webhook.Intake
-	room     *roomLink       // nil: no image is inspected
-	proposed *proposalsLink  // nil: nothing is written by pull request
-	knows    atomic.Bool     // the newcomer
-	life     context.Context // of its poll
-	endPolls context.CancelFunc
+	name       string
+	offset     atomic.Int64 // how far its wall clock is from the true time, in nanoseconds
+	handlers   map[string]*webhook.Handler
+	store      *storeLink
+	lanes      *lane.Replica
+	book       *holds.Book
+	freezes    atomic.Pointer[gate.Freezes] // of the configuration that it has loaded
+	judged     atomic.Pointer[judgement]    // what was said of the push in hand
+	judgedPull atomic.Pointer[judgement]    // likewise of the pull request that is opened or merged
+	files      *parsers                     // nil: nothing is guarded
+	writer     *manifest.Writer
+	intake     *webhook.Intake
+	room       *roomLink       // nil: no image is inspected
+	proposed   *proposalsLink  // nil: nothing is written by pull request
+	knows      atomic.Bool     // the newcomer
+	life       context.Context // of its poll
+	endPolls   context.CancelFunc
 
 	storeCut, networkCut atomic.Bool
 

@@ -75,7 +75,7 @@ var mustMeet = []string{
 
 // mayMeet is what is counted and too rare for that.
 var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced", "a lower version was pushed than one that is bad", "an update failed because its digest is another", "a poll found again what it had ordered",
-	"a pull request was armed at another head", "an update was closed because its tag was before"}
+	"a pull request was armed at another head", "a hold came right before a pull request was opened or merged", "an update was closed because its tag was before"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()
