@@ -12,14 +12,19 @@
 // are lifted, and all that was accepted must end in time. In some schedules images are
 // inspected: two registries have them at once, late or never, have tags move, and refuse,
 // throttle or hang for a while. In some of these an environment polls: tags are pushed that no
-// event tells of, and lists are old, cut short, or fail.
+// event tells of, and lists are old, cut short, or fail. In some an environment is written by pull
+// request: people merge by merge commit, squash, rebase and queue, close, open again, and push onto,
+// force and delete its branches, at any moment and right before a call of a replica; the forge limits,
+// hangs, and fails before or after it did what it was asked for. In the end each of its updates has
+// ended or is in an open pull request that agrees with it, and people merge or close all of these.
 //
 // # What is real
 //
 // The receivers with their signatures, the policy, the lanes, the room that inspects
-// images, the poll, the manifest writer and the sweep of missed deliveries are the service's own. Around them stand a
-// network that is an http.RoundTripper in front of a small and strict git server over
-// real git objects, and a store: one in memory that passes the suite which the real
+// images, the poll, the manifest writer, the room of pull requests with its topic branches, and the
+// sweep of missed deliveries are the service's own. Around them stand a network that is an
+// http.RoundTripper in front of a small and strict git server over real git objects, a forge in
+// memory over the same objects, and a store: one in memory that passes the suite which the real
 // stores pass, or the real one on a PostgreSQL server. What transactions do that run at
 // once on PostgreSQL is not in it: see queuetest.Race.
 //

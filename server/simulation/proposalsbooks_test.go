@@ -11,6 +11,19 @@ import (
 
 // What the checker knows of pull requests. It is told of each change at the forge and of
 // each topic branch as it happens.
+//
+//   - Nobody's commit on a topic branch is pushed over or deleted, and a branch goes only after its
+//     pull request has ended. Each commit of ours there stands on the base branch and does what its
+//     one update asks.
+//   - Nothing is opened or merged by us that the store said to be held when it was asked right before,
+//     at another commit than ours, or below what was accepted later. Nothing is merged for us
+//     after whoever placed a hold was told that nothing comes.
+//   - Automation does not propose again what a person has closed.
+//   - Committed names a commit of the base branch that has the tag, and Closed a pull request
+//     that a person has closed. What was proposed and merged is committed, unless somebody has
+//     taken it back.
+//   - When everything has healed each update has ended, or is in an open pull request that says
+//     what it says, or waits for a person's commit. When people have ended those, nothing is open.
 type proposalBooks struct {
 	topics map[hash]string         // commits that replicas pushed to topic branches, and their updates
 	based  map[hash]bool           // commits that the base branch ever reached
