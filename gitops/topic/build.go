@@ -29,8 +29,8 @@ func (b *Branches) Base(ctx context.Context, environment, app string) (proposals
 // first reads the tag of an app's first file on the base branch, "" where none can be read,
 // and says which file that is and what reads it.
 func (b *Branches) first(ctx context.Context, environment, app string) (tag, path string, reader edit.TagReader, err error) {
-	target, err := b.targetOf(environment, app)
-	if err != nil || target.Files == nil {
+	target, err := b.config.Target(environment, app)
+	if err != nil {
 		return "", "", nil, err
 	}
 	to := target.Files[0]

@@ -38,9 +38,6 @@ func (b *Branches) fetchHead(ctx context.Context, base *branch.Snapshot, at git.
 	} else if err != nil {
 		return h, err
 	}
-	if len(after) == 0 { // of an app that left the configuration
-		return h, nil
-	}
 	content, err := b.fetchFile(ctx, base, f.held, at, after[0])
 	if err != nil {
 		return h, err

@@ -1,12 +1,10 @@
 package topic
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/edit"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
@@ -130,29 +128,5 @@ func TestAnOutageIsNoAnswer(t *testing.T) {
 	s.look(b)
 	if _, err := b.Topic(t.Context(), "prod", "shop", stranger); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("a head that is gone: %v", err)
-	}
-}
-
-// Of an app that left the configuration it is known whose the head of its topic is, and nothing of
-// its files.
-func TestATopicOfAnAppThatLeft(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, false)
-	b := s.branches()
-	u := s.update("shop", "v2")
-	s.propose(b, u)
-	at := s.look(b).Topics[topicOf("shop")]
-	for who, b := range map[string]*Branches{"who made it": b, "who finds it": s.branches()} {
-		s.look(b)
-		b.config.Target = func(string, string) (edit.Target, error) {
-			return edit.Target{}, gitops.Errorf(gitops.NotFound, "it left")
-		}
-		if _, err := b.Base(t.Context(), "prod", "shop"); gitops.CodeOf(err) != gitops.NotFound {
-			t.Errorf("%s: the base branch: %v", who, err)
-		}
-		got, err := b.Topic(t.Context(), "prod", "shop", at)
-		if err != nil || !got.Ours || !slices.Equal(got.Updates, []string{u.ID}) || got.Tag != "" || got.Conflict {
-			t.Errorf("%s: %+v, %v", who, got, err)
-		}
 	}
 }
