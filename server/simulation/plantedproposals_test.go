@@ -35,7 +35,7 @@ var plantedProposalBugs = []planted{
 		"gitops/proposals/gate.go",
 		"	case len(held) > 0:\n",
 		"	case len(held) > 1:\n",
-		"and was pushed",
+		"and nobody asked what holds it",
 	},
 	{
 		"a branch is deleted in the place of closing its pull request",
