@@ -50,6 +50,30 @@ func TestAnEnvironmentIsWrittenDirectlyAgain(t *testing.T) {
 	})
 }
 
+// However the pull request of an update ended that something newer has superseded: its wish has
+// ended with it, and keeps nothing from what comes next.
+func TestAResultOfWhatEndedMeanwhileEndsItsWish(t *testing.T) {
+	for _, action := range []gitops.Action{gitops.ActionCancel, gitops.ActionSupersede, gitops.ActionClose, gitops.ActionConfirm} {
+		proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
+			s.startProposed(p, "api 1")
+			p.opensNothing()
+			s.Configure(environments("dev"), nothing)
+			s.accept("api 2") // which is written
+			elapse(2 * time.Second)
+			p.asked()
+			s.Configure([]lane.Environment{pullRequest}, nothing)
+			p.happens("api 1", action)
+			synctest.Wait()
+			p.opensAgain()
+			s.accept("api 3")
+			elapse(10 * time.Second)
+			equal(t, "wanted after "+string(action), []string{"api 3", "api 3"}, p.asked())
+			equal(t, "state", gitops.Superseded, s.update("dev", "api 1").State)
+			s.Stop(t.Context())
+		})
+	}
+}
+
 // So it is when the process was started since.
 func TestProposalsOfBeforeAreFollowed(t *testing.T) {
 	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {

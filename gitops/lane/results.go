@@ -111,7 +111,7 @@ func (t *leaseTerm) addTransition(u gitops.Update, s gitops.Transition, r *queue
 	case s.Action == gitops.ActionFail && outdated:
 		t.tryAgain(u) // it may be the fault of the configuration of before
 		return
-	case s.Action == gitops.ActionCancel && u.State.Final(): // its pull request is closed, as it was to be
+	case u.State.Final() && s.Action != gitops.ActionPropose && (s.Action == gitops.ActionCancel || !allowed): // its pull request has ended, as it was to
 		f.drop(u.ID)
 		return
 	case s.Action == gitops.ActionCancel:
