@@ -141,11 +141,12 @@ func (c *checker) finallyByPull(u *tracked) {
 	}
 }
 
-// isTwinCommitted reports whether a newer update of the same tag has taken the pull request over, and
-// is committed. The lock is held.
+// isTwinCommitted reports whether a newer update of the app is committed that has the same tag, and so
+// took the pull request over, or that came by no pull request: a person's commit brought it. The
+// lock is held.
 func (c *checker) isTwinCommitted(u *tracked) bool {
 	for _, other := range c.updates {
-		if other.Environment == u.Environment && other.App == u.App && other.Tag == u.Tag && other.Sequence > u.Sequence && other.State == gitops.Committed {
+		if other.Environment == u.Environment && other.App == u.App && other.Sequence > u.Sequence && other.State == gitops.Committed && (other.Tag == u.Tag || len(c.merged[other.ID]) == 0) {
 			return true
 		}
 	}
