@@ -73,11 +73,11 @@ var plantedProposalBugs = []planted{
 		"was merged, and it is superseded",
 	},
 	{
-		"a pull request that was opened without an answer is not looked for",
-		"gitops/proposals/write.go",
-		"			s.found = false\n			return err\n",
-		"			return err\n",
-		"everything has healed, and update",
+		"a branch is deleted with what a person has put there",
+		"gitops/proposals/report.go",
+		"!s.topic.Ours && !s.mergedHere()",
+		"!s.topic.Ours && s.mergedHere()",
+		"which a person has put there",
 	},
 	{
 		"what is to be proposed is written",

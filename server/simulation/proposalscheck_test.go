@@ -35,7 +35,7 @@ func (c *checker) endedByPull(u *tracked) {
 	case gitops.Superseded:
 		history := c.said[release{u.Environment, u.App}]
 		last := history[len(history)-1]
-		u.takenBack = strings.Contains(u.Reason, " merged pull request #") && (last.tag != u.Tag || last.at.After(time.Now().Add(-longestLag)))
+		u.takenBack = strings.Contains(u.Reason, " merged pull request #") && last.tag != u.Tag
 	case gitops.Closed:
 		if strings.Contains(u.Reason, " of this tag before") {
 			met.meet("an update was closed because its tag was before")
