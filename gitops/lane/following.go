@@ -133,6 +133,10 @@ func (t *leaseTerm) lookIfHinted() {
 		return
 	}
 	select {
+	case <-t.due: // this round does that, too
+	default:
+	}
+	select {
 	case <-t.Queue.Wake(t.environment):
 		t.Proposals.Look(t.environment)
 	default:
