@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +48,16 @@ func (c *checker) endedByPull(u *tracked) {
 			c.wrong("update %s is closed, and no person has closed its pull request: %s", u.ID, u.Reason)
 		}
 	}
+}
+
+// anyDenied is one of the updates whose pull request a person has closed.
+func (c *checker) anyDenied(r *rand.Rand) (gitops.Update, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.denied) == 0 {
+		return gitops.Update{}, false
+	}
+	return c.updates[one(r, slices.Sorted(maps.Keys(c.denied))...)].Update, true
 }
 
 // closedBefore checks that a person has closed a pull request of the same tag. The lock is

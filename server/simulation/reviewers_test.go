@@ -133,6 +133,18 @@ func (w *world) pushOnto(branch string, upon hash, tag string, another bool, wha
 	o.moveTopic(branch, to, "ann")
 }
 
+// orderClosed has automation order a tag again whose pull request a person has closed.
+func (w *world) orderClosed(r *rand.Rand) {
+	u, any := w.check.anyDenied(r)
+	if !any {
+		return
+	}
+	id := fmt.Sprintf("closed-%d", len(w.sent))
+	d := order(id, id, ourRepository, []string{u.Environment}, []string{u.App}, u.Tag)
+	w.sent = append(w.sent, d)
+	w.send(r, d)
+}
+
 // forgeAway has the forge answer nothing for a while.
 func (w *world) forgeAway(r *rand.Rand) {
 	f := w.forgeHost

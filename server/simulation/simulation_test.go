@@ -163,6 +163,7 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.polling.pushes, "unheard push", w.pushUnheard)
 	if w.proposing.environment != "" {
 		add(w.proposing.acts, "review", w.review)
+		add(w.proposing.acts/4, "order of a closed tag", w.orderClosed)
 		add(w.proposing.outages, "forge's outage", w.forgeAway)
 	}
 	add(w.newcomers, "newcomer's delivery", w.inventNewcomers)
