@@ -137,10 +137,9 @@ func (c *crowd) end() {
 	if isDead(c.p) {
 		c.restart()
 	}
-	c.wishAll(plain)
-	for range 4 {
-		c.after(10 * time.Minute)
+	for range 8 { // what was cancelled ends one by one, the newest of an app first
 		c.wishAll(plain)
+		c.after(10 * time.Minute)
 	}
 	open := map[string]proposals.Pull{}
 	for _, p := range c.w.Pulls() {
