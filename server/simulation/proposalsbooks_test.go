@@ -173,7 +173,21 @@ func (c *checker) arms(replica string, p *pullRequest, asked sending) {
 	if at, held := c.told[replica+" "+id]; held && at.Before(asked.at) {
 		c.wrong("%s has %s merged, and was told that update %s is held", replica, p.URL, id)
 	}
-	c.mayBeWritten(replica, asked, c.updates[id])
+	c.mayBeWritten(replica, asked, c.twinOf(c.updates[id], asked))
+}
+
+// twinOf is the update that something was asked for: a newer one of the same tag takes over the
+// commit of an older one. The lock is held.
+func (c *checker) twinOf(u *tracked, asked sending) *tracked {
+	if asked.judged == nil {
+		return u
+	}
+	for id := range asked.judged.updates {
+		if other := c.updates[id]; other.Environment == u.Environment && other.App == u.App && other.Tag == u.Tag {
+			return other
+		}
+	}
+	return u
 }
 
 // mergesForUs checks what the forge merges because a replica asked for it. The origin's lock

@@ -69,13 +69,13 @@ var mustMeet = []string{
 	"a pull request was opened", "a pull request was merged: merge", "a pull request was merged: squash", "a pull request was merged: rebase", "a pull request was merged", "a pull request was closed",
 	"a pull request was armed", "a pull request was disarmed", "a pull request was in the queue", "a topic branch was pushed", "a topic branch was deleted", "an update proposed", "an update closed",
 	"a person pushes onto a topic branch", "a person forces a topic branch", "a person deleted a topic branch", "a person opened a pull request again", "an update was blocked: proposal",
-	"the forge was away", "the forge hung", "the forge limited a call", "a pull request was open already",
+	"the forge was away", "the forge hung", "the forge limited a call",
 	"a registry refused a look: unavailable", "a registry refused a look: rate_limited", "a registry refused a look: forbidden", "a registry refused a look: unauthorized",
 }
 
 // mayMeet is what is counted and too rare for that.
 var mayMeet = []string{"a push that was on its way brought what was cancelled", "a session was replaced", "a lower version was pushed than one that is bad", "an update failed because its digest is another", "a poll found again what it had ordered",
-	"a pull request was armed at another head", "a hold came right before a pull request was opened or merged", "an update was closed because its tag was before"}
+	"a pull request was armed at another head", "a pull request was open already", "a hold came right before a pull request was opened or merged", "an update was closed because its tag was before"}
 
 func (c *tally) meet(what string) {
 	c.mu.Lock()
