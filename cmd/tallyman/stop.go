@@ -18,8 +18,9 @@ func newStop() *cobra.Command {
 tallyman resume. It needs no reason and has no end. Updates are accepted meanwhile. When
 the command has ended, nothing is pushed any longer by the server that answered, and no
 pull request merged; it lists what was being pushed when it was asked, which a stop
-cannot take back, and other replicas, which look before their next push. Only tallyman update or tallyman rollback
-with --through-stop passes a stop. The token needs the right "stop" for all of it.`,
+cannot take back, and other replicas, which look before their next push. Only tallyman
+update or tallyman rollback with --through-stop passes a stop. The token needs the right
+"stop" for all of it.`,
 		Example: `  tallyman stop
   tallyman stop --env prod --reason "incident 4711"
   tallyman resume --env prod`,

@@ -1,6 +1,7 @@
 package proposals_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,15 +22,15 @@ func TestHeldRightBefore(t *testing.T) {
 				inWorld(t, func(s *site) {
 					s.env.Merge = proposals.MergeAuto
 					u := s.order("1.1.0")
-					held := false
+					var held atomic.Bool
 					s.gate = func(gitops.Update) (string, error) {
-						if held {
+						if held.Load() {
 							return why.reason, why.err
 						}
 						return "", nil
 					}
 					before := map[string]string{"push": "build", "create": "push", "arm": "create"}[op]
-					s.w.Before(before, func() { held = true })
+					s.w.Before(before, func() { held.Store(true) })
 					s.want(u)
 					s.after(time.Minute)
 					s.count(0, op)
@@ -37,7 +38,7 @@ func TestHeldRightBefore(t *testing.T) {
 					if b := s.blocked["1.1.0"]; b.Reason != "" {
 						t.Errorf("blocked by %+v", b)
 					}
-					held = false
+					held.Store(false)
 					s.after(20 * time.Second)
 					s.is(u, gitops.Committed)
 					s.count(1, op)
