@@ -18,7 +18,7 @@ export GOFLAGS     := $(strip $(GOFLAGS) -trimpath)
 # Packages that compute and have nothing to race with: neither they nor their tests start a
 # goroutine. The race detector makes them some ten times slower.
 MODULE   := github.com/tallyman-dev/tallyman
-COMPUTE  := $(addprefix $(MODULE)/gitops/,gate policy/tagset)
+COMPUTE  := $(addprefix $(MODULE)/gitops/,discover gate policy policy/tagset)
 
 .DEFAULT_GOAL := help
 
