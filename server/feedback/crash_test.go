@@ -70,9 +70,11 @@ func crashAt(t *testing.T, where string, n int) (died bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		var stop, kill func()
+		launched := make(chan struct{})
 		die := func(call int) {
 			if call == n {
 				died = true
+				<-launched
 				kill()
 			}
 		}
@@ -85,6 +87,7 @@ func crashAt(t *testing.T, where string, n int) (died bool) {
 			s.store.before = die
 		}
 		stop, kill = s.launch("first")
+		close(launched)
 		defer stop()
 		synctest.Wait()
 		defer s.start("second")()

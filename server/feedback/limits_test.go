@@ -53,7 +53,7 @@ func TestManyUpdatesWithinAMinute(t *testing.T) {
 			t.Error("nothing is told at first")
 		}
 		s.pass(10 * time.Minute)
-		if late := now().Sub(s.behind); late < 9*time.Minute || late > 12*time.Minute {
+		if late := now().Sub(s.late()); late < 9*time.Minute || late > 12*time.Minute {
 			t.Errorf("the backlog is %s old", late)
 		}
 		s.pass(5 * time.Hour)
@@ -63,8 +63,8 @@ func TestManyUpdatesWithinAMinute(t *testing.T) {
 				t.Fatalf("%s, want %s", line, want)
 			}
 		}
-		if len(all) != 200 || s.counts("written") != 400 || !s.behind.IsZero() {
-			t.Errorf("%d deployments, %d writes, behind since %s", len(all), s.counts("written"), s.behind)
+		if len(all) != 200 || s.counts("written") != 400 || !s.late().IsZero() {
+			t.Errorf("%d deployments, %d writes, behind since %s", len(all), s.counts("written"), s.late())
 		}
 		holdPace(t, s.hub.asked())
 	})
@@ -161,8 +161,8 @@ func TestARepositoryThatFailsHoldsUpNoOther(t *testing.T) {
 				if n := len(s.lines("GitHub not told", api)); n != 1 {
 					t.Errorf("it is said %d times", n)
 				}
-				if (s.refusing == 1) != c.refuses || s.behind.IsZero() {
-					t.Errorf("%d refuse, behind since %s", s.refusing, s.behind)
+				if (s.refused() == 1) != c.refuses || s.late().IsZero() {
+					t.Errorf("%d refuse, behind since %s", s.refused(), s.late())
 				}
 				if said := s.noted(last).Reason; c.refuses && said != c.err.Error()+". tallyman retries for a day" {
 					t.Errorf("of %s and %s is said %q", first, last, said)
@@ -174,8 +174,8 @@ func TestARepositoryThatFailsHoldsUpNoOther(t *testing.T) {
 				if len(shown) != 21 || shown[20] != "shop/api prod 1a2b3c4 1.0.149: success" { // what is overtaken makes none
 					t.Errorf("shown is %q", shown[max(0, len(shown)-2):])
 				}
-				if s.refusing != 0 || !s.behind.IsZero() || s.noted(last).Deployment != 21 {
-					t.Errorf("%d refuse, behind since %s, noted %+v", s.refusing, s.behind, s.noted(last))
+				if s.refused() != 0 || !s.late().IsZero() || s.noted(last).Deployment != 21 {
+					t.Errorf("%d refuse, behind since %s, noted %+v", s.refused(), s.late(), s.noted(last))
 				}
 			})
 		})

@@ -161,6 +161,16 @@ func (s *site) Behind(oldest time.Time) {
 	defer s.mu.Unlock()
 	s.behind = oldest
 }
+func (s *site) late() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.behind
+}
+func (s *site) refused() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusing
+}
 func (s *site) Refusing(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,7 +27,7 @@ var plantedInSQL = []struct {
 	{planted{
 		"a report in the database leaves the older updates open",
 		migration + "6_report.sql",
-		"superseded := supersede(lane, written, now_at);",
+		"superseded := supersede(lane, written, proposed, now_at);",
 		"superseded := '{}';",
 		"comes onto the branch after",
 	}, 112},
