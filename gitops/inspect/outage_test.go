@@ -124,10 +124,11 @@ func TestAnAnswerWithoutADigest(t *testing.T) {
 		for i, digest := range []string{"", "sha256:short", "latest"} {
 			name := fmt.Sprintf("ghcr.io/acme/api:v%d", i)
 			s.registry.push(name, digest)
-			equal(t, "digest "+digest, "waits for the registry", s.answer(s.update(name, name)))
+			u := s.update(name, name)
+			equal(t, "digest "+digest, "waits for the registry", s.answer(u))
 			s.registry.push(name, digestB)
 			elapse(time.Minute)
-			equal(t, "with one", "present b", s.ask(s.update(name, name)))
+			equal(t, "with one", "present b", s.ask(u))
 		}
 	})
 }

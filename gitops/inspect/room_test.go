@@ -138,6 +138,20 @@ func TestARetryOfWhatWaitsBeginsAgain(t *testing.T) {
 	})
 }
 
+// A store that has lost an update takes it in again: it fails by no look from before that.
+func TestWhatIsAcceptedAgainBeginsAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.setRules("dev", &image.Rules{Wait: 10 * time.Second})
+		u := s.update("1", v1)
+		s.answer(u)
+		elapse(2 * time.Minute)
+		u.AcceptedAt = time.Now()
+		equal(t, "accepted again", "waits from 2m0s to 2m10s", s.answer(u))
+		elapse(10 * time.Second)
+		equal(t, "at the end", "fails not_found", s.ask(u))
+	})
+}
+
 // Whoever looks after the lane next goes on with the same deadline.
 func TestARestartKeepsTheDeadline(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -42,10 +42,11 @@ const (
 )
 
 // waiterOf is the waiter of an update that the room is asked about. One that a person
-// retried since begins again, and one whose rules have changed asks for something else.
+// retried since begins again, and so does one that was accepted again, by a store that had lost
+// it: what was found before is older than the update. One whose rules have changed asks for something else.
 func (r *Room) waiterOf(e *environment, rules image.Rules, u gitops.Update, now time.Time) *waiter {
 	w, q := e.waiters[u.ID], rules.Ask(u)
-	if w != nil && u.RetriedAt.After(w.update.RetriedAt) {
+	if w != nil && (u.RetriedAt.After(w.update.RetriedAt) || w.isEarlier(u)) {
 		r.forget(w, now)
 		w = nil
 	}
@@ -62,6 +63,12 @@ func (r *Room) waiterOf(e *environment, rules image.Rules, u gitops.Update, now 
 	delete(e.freed, u.ID)
 	w.listed = time.Time{}
 	return w
+}
+
+// isEarlier reports whether an update was accepted once more since its waiter began. Times
+// of the store are as this process's clock has them, which may be set meanwhile.
+func (w *waiter) isEarlier(u gitops.Update) bool {
+	return u.AcceptedAt.Sub(w.update.AcceptedAt) > before
 }
 
 func newWaiter(e *environment, u gitops.Update, now time.Time) *waiter {
