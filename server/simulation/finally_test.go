@@ -43,6 +43,7 @@ func (c *checker) finally() {
 			c.finallyByPull(u)
 			continue
 		}
+		c.inTime(u)
 		commits := c.ever[u.ID]
 		if u.unknown && (u.State == gitops.Failed || u.State == gitops.Cancelled) { // it may be on the branch, and its reason says so
 			c.hands[release{u.Environment, u.App}] = true

@@ -220,3 +220,21 @@ func (c *checker) remembers(repository string, tags []string, told []gitops.Seen
 		}
 	}
 }
+
+// imagesInTime is how long after everything has healed an update may wait for its image, which
+// is there by then: a registry that was away is asked again within minutes, and the lane is
+// told. That it judges everything again every quarter of an hour is for a store that went back in time.
+const imagesInTime = 10 * time.Minute
+
+// inTime checks that an update whose image is there was written when that was known, and not
+// much later. The lock is held.
+func (c *checker) inTime(u *tracked) {
+	rules, inspected := c.w.inspects(u.Environment)
+	began := c.healed
+	if u.at.After(began) {
+		began = u.at
+	}
+	if late := u.ended.Sub(began); inspected && u.State.Written() && c.restores == 0 && late > imagesInTime+rules.Wait {
+		c.wrong("update %s was written %s after its image could be found", u.ID, late)
+	}
+}

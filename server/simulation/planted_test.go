@@ -30,7 +30,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the simulation for each bug")
 	}
-	all := slices.Concat(plantedProposalBugs, plantedBugs, plantedHoldBugs, plantedImageBugs, plantedPollBugs)
+	all := slices.Concat(plantedBugs, plantedHoldBugs, plantedImageBugs, plantedPollBugs, plantedProposalBugs)
 	every := max(1, (len(all)+*plant-1)/max(1, *plant))
 	atOnce := make(chan struct{}, 2) // compilers need memory
 	for n, bug := range all {

@@ -49,7 +49,7 @@ var plantedImageBugs = []planted{
 		"gitops/inspect/waiter.go",
 		"	w.environment.freed[w.update.ID] = true\n",
 		"",
-		"was accepted and has not ended",
+		"after its image could be found",
 	},
 	{
 		"what a dead replica's lane waited for waits for ever",
