@@ -5,10 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,61 +144,6 @@ func (s *site) CommitURL(u gitops.Update) string {
 	return "https://github.example/shop/manifests/commit/" + u.Commit
 }
 
-func (s *site) count(what string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counted[what]++
-}
-
-func (s *site) Written()                  { s.count("written") }
-func (s *site) Failed()                   { s.count("failed") }
-func (s *site) LeftOut(why feedback.Left) { s.count(string(why)) }
-func (s *site) Behind(oldest time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.behind = oldest
-}
-func (s *site) late() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.behind
-}
-func (s *site) refused() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.refusing
-}
-func (s *site) Refusing(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusing = n
-}
-
-// counts are how often each thing was counted.
-func (s *site) counts(what string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.counted[what]
-}
-
-func (s *site) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(line)
-}
-
-// lines are those of the log with all of the texts.
-func (s *site) lines(texts ...string) (found []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for line := range strings.Lines(s.log.String()) {
-		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
-			found = append(found, line)
-		}
-	}
-	return found
-}
-
 // order has an update accepted, and returns its id.
 func (s *site) order(environment, app, tag, revision string) string {
 	s.t.Helper()
@@ -259,74 +201,4 @@ func (s *site) noted(id string) gitops.Feedback {
 		return gitops.Feedback{}
 	}
 	return *f
-}
-
-// store is the model, which may be away for followers.
-type store struct {
-	*queuetest.Model
-	mu     sync.Mutex
-	err    error
-	before func(n int) // called before the nth of their calls
-	calls  int
-}
-
-// fail has the calls of followers fail from now on; nil for not any more.
-func (s *store) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.err = err
-}
-
-// replica is the store as one follower has it. One that was killed changes nothing any more.
-type replica struct {
-	*store
-	dead atomic.Bool
-}
-
-func (r *replica) ask() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.calls++
-	if r.before != nil {
-		r.before(r.calls)
-	}
-	if r.dead.Load() {
-		return gitops.Errorf(gitops.Unavailable, "the process is dead")
-	}
-	return r.err
-}
-
-func (r *replica) Claim(ctx context.Context, holder string, names []string, ttl time.Duration) ([]queue.Lease, error) {
-	if err := r.ask(); err != nil {
-		return nil, err
-	}
-	return r.Model.Claim(ctx, holder, names, ttl)
-}
-
-func (r *replica) Release(ctx context.Context, l queue.Lease, clean bool) error {
-	if err := r.ask(); err != nil {
-		return err
-	}
-	return r.Model.Release(ctx, l, clean)
-}
-
-func (r *replica) Changes(ctx context.Context, after string, limit int) ([]queue.Change, error) {
-	if err := r.ask(); err != nil {
-		return nil, err
-	}
-	return r.Model.Changes(ctx, after, limit)
-}
-
-func (r *replica) Update(ctx context.Context, id string) (gitops.Update, error) {
-	if err := r.ask(); err != nil {
-		return gitops.Update{}, err
-	}
-	return r.Model.Update(ctx, id)
-}
-
-func (r *replica) SetCheckpoint(ctx context.Context, name, value string) error {
-	if err := r.ask(); err != nil {
-		return err
-	}
-	return r.Model.SetCheckpoint(ctx, name, value)
 }
