@@ -5,7 +5,7 @@ package gitops
 type Feedback struct {
 	Repository  string `json:"repository"`            // that the image was built from, owner/name
 	Environment string `json:"environment,omitempty"` // of the Deployment
-	Deployment  int64  `json:"deployment,omitempty"`  // its number; 0 where there is none
+	Deployment  int64  `json:"deployment,omitempty"`  // its number; 0 where it was not made
 	URL         string `json:"url,omitempty"`         // the page of the repository's Deployments
-	Reason      string `json:"reason,omitempty"`      // why there is none: a sentence without its full stop
+	Reason      string `json:"reason,omitempty"`      // why it was not made: a sentence without its full stop
 }

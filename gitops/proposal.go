@@ -51,7 +51,7 @@ type ProposalWish struct {
 	Close string
 }
 
-// ProposalResult is what became known of an update's proposal. What is zero says nothing.
+// ProposalResult is what is known of an update's proposal. What is zero says nothing.
 type ProposalResult struct {
 	Update string // its id
 	// Transition is propose when its pull request is open, and afterwards commit when it was

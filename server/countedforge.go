@@ -9,7 +9,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
 
-// countedForge counts what a forge is asked for. What ends because nobody waits for it any
+// countedForge counts what a forge is asked for. What ends because no caller waits for it any
 // more is not counted: it says nothing of the forge.
 type countedForge struct {
 	forge    proposals.Forge

@@ -11,7 +11,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
-// feedbacks has GitHub told what becomes of updates, while some app has a source.
+// feedbacks has GitHub told what happens to updates, while some app has a source.
 type feedbacks struct {
 	ctx     context.Context
 	running sync.WaitGroup
@@ -133,7 +133,7 @@ type deployers struct {
 
 var _ feedback.GitHub = deployers{}
 
-// as calls Apps in turn until one knows the repository. None is closed meanwhile.
+// as calls Apps in turn until one knows the repository. No App is closed meanwhile.
 func (d deployers) as(call func(*githubapp.Deployer) error) error {
 	var err error = gitops.Errorf(gitops.Unavailable, "no GitHub App is configured any more")
 	asked := make(map[string]bool)

@@ -104,7 +104,7 @@ var (
 	heldDesc     = laneDesc("tallyman_held_updates", "Pending updates that are blocked, by the kind of the first block.", "kind")
 	oldestDesc   = laneDesc("tallyman_oldest_pending_seconds", "How long the oldest pending update that nothing blocks has waited; 0 when there is none.")
 	proposedDesc = laneDesc("tallyman_proposals_open", "Updates whose pull request is open.")
-	proposalDesc = laneDesc("tallyman_proposal_age_seconds", "How long the oldest pull request has been open; 0 when none is.")
+	proposalDesc = laneDesc("tallyman_proposal_age_seconds", "How long the oldest pull request has been open; 0 when no pull request is.")
 	failedDesc   = laneDesc("tallyman_failed_updates", "Failed updates that are neither dismissed nor overtaken by a later one of their app.")
 	progressDesc = laneDesc("tallyman_lane_last_progress_timestamp_seconds", "When a lane last recorded a result, a failure included, as Unix time; 0 before the first.")
 	successDesc  = laneDesc("tallyman_lane_last_success_timestamp_seconds", "When a lane last recorded that an update is on the branch, as Unix time; 0 before the first.")

@@ -42,7 +42,7 @@ func (m *manifestMaker) newWriter(r *repository, c config.Config, at git.Config,
 	})
 }
 
-// identify asks who the author of commits is; nil where there is nobody to ask.
+// identify asks who the author of commits is; nil where the author is configured.
 func (r *repository) identify() func(ctx context.Context) (git.Signature, error) {
 	if r.settings.Credentials.GitHubApp == nil {
 		return nil

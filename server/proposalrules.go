@@ -92,7 +92,7 @@ func (f proposalFacts) judgeMerges(a *advice) {
 	case len(f.Rules.Methods) == 0:
 		a.refuse("%s cannot be merged into: the settings of the repository and the rules of the branch%s leave no merge method. Allow squash merging", f.Branch, why)
 	case f.Rules.Signatures && !f.Auto && !with("merge"):
-		a.refuse("nobody but tallyman can merge into %s: signed commits are required, a person may not squash a pull request that another opened, and there are no merge commits%s. "+
+		a.refuse("only tallyman can merge into %s: signed commits are required, a person may not squash a pull request that another opened, and there are no merge commits%s. "+
 			"Set merge: auto, or allow merge commits", f.Branch, linear(f.Rules))
 	case f.Rules.Signatures && f.Auto && !with("squash") && !with("merge"):
 		a.refuse("%s cannot be merged into: signed commits are required, and GitHub does not sign what it rebases. Allow squash merging", f.Branch)

@@ -96,7 +96,7 @@ func TestPullRequestsOutliveAReload(t *testing.T) {
 }
 
 // An app that leaves the configuration has its pull request closed, and its update cancelled,
-// also where nobody was there who would remember in which repository it was.
+// also where no process knew in which repository it was.
 func TestAnAppThatIsGoneHasItsPullRequestClosed(t *testing.T) {
 	for name, change := range map[string]func(s *site, r *running) *running{
 		"while it runs": func(s *site, r *running) *running {

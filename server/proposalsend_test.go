@@ -7,7 +7,7 @@ import (
 )
 
 // An app that leaves an environment, and an environment that leaves the configuration, have
-// their open pull requests closed, although nobody knows the files of what they change any more.
+// their open pull requests closed, although the files that they change are not known any more.
 func TestWhatLeavesHasItsPullRequestClosed(t *testing.T) {
 	for name, leave := range map[string]func(s *site){
 		"app":         func(s *site) { s.edit("shop/api}", "shop/api, environments: [dev]}") },

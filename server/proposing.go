@@ -43,7 +43,7 @@ func proposingOf(c config.Config, targets []*catalog.Target) (all []proposing) {
 // proposing are those of the generation, as its apps are known now.
 func (g *generation) proposing() []proposing { return proposingOf(g.config, g.known().Targets()) }
 
-// checkProposing refuses pull requests where there is nobody to open them as, and where there
+// checkProposing refuses pull requests where there is no GitHub App to open them as, and where there
 // can be no branches for them. What the branches of repositories name later is not refused
 // here: an app that can have no branch has its updates fail.
 func checkProposing(c config.Config, targets []*catalog.Target) error {

@@ -42,7 +42,7 @@ func (w *waitFlags) timeoutFlag(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 10*time.Minute, "maximum wait `duration`")
 }
 
-// late says of an update that has not come so far as it was waited for why nobody waits
+// late says why the wait ended before the update had come as far as it was to
 // for it any more.
 func (w *waitFlags) late(s gitops.State, interrupted bool) string {
 	if interrupted {

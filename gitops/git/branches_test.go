@@ -13,7 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// A branch is made where there is none, moved, and deleted, each only from where the request
+// A branch is created, moved and deleted, each only from where the request
 // says; one request says where all of them are.
 func TestABranchIsMadeAndDeleted(t *testing.T) {
 	overEach(t, func(t *testing.T, newOrigin origins) {

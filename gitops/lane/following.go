@@ -155,7 +155,7 @@ func (t *leaseTerm) judgeWithin(d time.Duration) time.Duration {
 	return min(d, judgeEvery)
 }
 
-// followProposals reports what became known of proposals, and what holds their updates by now.
+// followProposals reports what is known of proposals, and what holds their updates by now.
 // It reports whether the lease is still ours.
 func (t *leaseTerm) followProposals() (ours bool, err error) {
 	if err := t.readProposed(); err != nil {

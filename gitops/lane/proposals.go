@@ -14,7 +14,7 @@ type Proposals interface {
 	// to work on what is not so. The wishes of other apps stay.
 	Want(environment string, wishes []gitops.ProposalWish)
 
-	// Results returns what became known of the environment's wishes since it was asked last,
+	// Results returns what is known of the environment's wishes since it was asked last,
 	// for each update in order. A result that ends an update ends its wish.
 	Results(environment string) []gitops.ProposalResult
 

@@ -11,7 +11,7 @@ import (
 )
 
 // Where pull requests are opened nothing is given to the writer. What people did with one is
-// reported and logged with its number, and the time that they took is nobody's delay.
+// reported and logged with its number, and the time that they took does not count as a delay.
 func TestUpdatesAreProposed(t *testing.T) {
 	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
 		s.accept("api 1", "web 1")

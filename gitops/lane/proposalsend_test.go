@@ -134,7 +134,7 @@ func TestTheNextHolderFollowsProposals(t *testing.T) {
 }
 
 // A newer update takes the place of what is proposed. The next holder's Proposals is told of both
-// all the same, the older one first: it may have been merged while nobody had the lane.
+// all the same, the older one first: it may have been merged while no process had the lane.
 func TestTheNextHolderTellsOfWhatIsProposedBeforeWhatIsNewer(t *testing.T) {
 	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
 		s.startProposed(p, "api 1", "web 1")

@@ -11,7 +11,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
-// reportResults reports what became known of proposals. What could not be reported is kept for
+// reportResults reports what is known of proposals. What could not be reported is kept for
 // as long as the lease is ours; the next holder's Proposals finds it where it was found before.
 // It reports whether the lease is still ours.
 func (t *leaseTerm) reportResults() (ours bool, err error) {
@@ -60,7 +60,7 @@ func (t *leaseTerm) updateOf(id string) (gitops.Update, error) {
 	return t.Queue.Update(ctx, id)
 }
 
-// reportOfResults is what became known of proposals, as a report.
+// reportOfResults is what is known of proposals, as a report.
 func (t *leaseTerm) reportOfResults(b batch) queue.Report {
 	r := queue.Report{Outage: t.outage}
 	var edits []gitops.HandEdit

@@ -123,7 +123,7 @@ func (t *leaseTerm) tell(revision int) {
 
 // untold are wishes for the app's proposed updates of which Proposals was told nothing in this
 // term, besides the one that it is told of now. A newer update takes their place at once, and
-// only what was wanted before it is known: they may have been merged, or closed, while nobody
+// only what was wanted before it is known: they may have been merged, or closed, while no process
 // had the lane.
 func (t *leaseTerm) untold(app string, now *followed) (wishes []gitops.ProposalWish) {
 	for _, known := range t.following.byApp[app] {
@@ -245,7 +245,7 @@ func (t *leaseTerm) endUnanswered() (ours bool) {
 	return updatesIn(r) == 0 || t.report(b, r)
 }
 
-// stillOpen is what a person is told of a pull request that nobody closes.
+// stillOpen is what a person is told of a pull request that tallyman cannot close.
 func stillOpen(u gitops.Update) string {
 	if u.Proposal == nil {
 		return "; it may have a pull request that is open: close that by hand"

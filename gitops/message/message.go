@@ -9,7 +9,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// The subjects where none is configured.
+// The default subjects.
 const (
 	One   = "chore: bump {app} to {tag} ({env})"
 	Batch = "chore: {count} updates ({env})"

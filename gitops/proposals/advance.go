@@ -173,7 +173,7 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 		return r.push(ctx, a)
 	case remove:
 		switch err := r.config.Branches.Delete(ctx, of.branch(), s.head); {
-		case gitops.CodeOf(err) == gitops.Rejected: // it is in nobody's way
+		case gitops.CodeOf(err) == gitops.Rejected: // it does no harm
 			s.stays = s.head
 			return nil
 		case err != nil:

@@ -9,7 +9,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
 )
 
-// of an older update, and keeps nobody from merging that.
+// of an older update, and does not keep people from merging that.
 func TestWhatIsHeldTakesOverNothing(t *testing.T) {
 	inWorld(t, func(s *site) {
 		s.env.Merge = proposals.MergeAuto

@@ -39,7 +39,7 @@ func (s seen) afterEnd(w wish) step {
 	return s.withoutPull(w)
 }
 
-// ended tells what became of an update that was wished for before, whose pull request ended.
+// ended tells what happened to an update that was wished for before, whose pull request ended.
 func (s seen) ended(w wish, o gitops.ProposalWish) step {
 	t := s.closed(o.Update)
 	switch {
@@ -55,7 +55,7 @@ func (s seen) ended(w wish, o gitops.ProposalWish) step {
 }
 
 // overtaken is an older wish whose pull request is not the newest one of the branch: another
-// process opened that, and may have died before it told what became of this one.
+// process opened that, and may have died before it told what happened to this one.
 func (s seen) overtaken(w wish) (o gitops.ProposalWish, found bool) {
 	for _, o := range w.older {
 		if p := o.Update.Proposal; p != nil && p.Number != s.pull.Number {
@@ -65,7 +65,7 @@ func (s seen) overtaken(w wish) (o gitops.ProposalWish, found bool) {
 	return o, false
 }
 
-// settle tells what became of an older wish's own pull request.
+// settle tells what happened to an older wish's own pull request.
 func (s seen) settle(w wish, o gitops.ProposalWish) step {
 	if s.past == nil || s.past.Number != o.Update.Proposal.Number {
 		return step{do: askPast, older: o.Update}
@@ -78,8 +78,8 @@ func (s seen) settle(w wish, o gitops.ProposalWish) step {
 	return before.ended(w, o)
 }
 
-// settleOwn tells what became of the wished update's own pull request, where the branch's newest is
-// another's: of an update that nobody wishes for any more, which another process proposed and
+// settleOwn tells what happened to the wished update's own pull request, where the branch's newest is
+// another's: of an update that no lane wishes for any more, which another process proposed and
 // could not tell of. It is false where that says nothing.
 func (s seen) settleOwn(w wish) (st step, settled bool) {
 	p := w.Update.Proposal

@@ -105,7 +105,7 @@ func (r *Room) missUnlisted() {
 }
 
 // askDetails has some pull requests asked for what they wait for, after a hint that may have
-// been of it: those that were not asked for longest. While nothing happens none is.
+// been of it: those that were not asked for longest. While nothing happens it asks for no pull request.
 func (r *Room) askDetails(now time.Time, changed bool) {
 	hinted := r.hinted
 	if len(hinted) == 0 && !changed || now.Sub(r.details) < detailsEvery {

@@ -9,8 +9,8 @@
 // # What a crash leaves
 //
 // Between any two steps: a topic branch without a pull request, which the next process finds
-// and opens one for; a pull request that nobody has recorded, which it adopts; a merge that
-// nobody has recorded, which it finds by the pull request, by the trailers of the commit on the
+// and opens one for; a pull request that was not recorded, which it adopts; a merge that
+// was not recorded, which it finds by the pull request, by the trailers of the commit on the
 // base branch, or by the tag of the file there.
 package proposals
 
@@ -48,7 +48,7 @@ type Branches interface {
 	// expected is as of [gitops.WriteTask].
 	Build(ctx context.Context, u gitops.Update, expected string) (Built, error)
 
-	// Push moves a topic branch from a commit, the zero hash where there is none, to one that
+	// Push moves a topic branch from a commit, the zero hash where it does not exist, to one that
 	// was built last. It is a compare-and-swap. An error is a [*MovedError] when the
 	// branch is somewhere else, and a [*git.Refusal] within it says why the server refuses.
 	Push(ctx context.Context, branch string, from git.Hash, b Built) error
@@ -98,7 +98,7 @@ type Topic struct {
 	Conflict, Behind bool
 }
 
-// Built is a commit that was built, or why there is none. Exactly one of Commit, Ends and
+// Built is a commit that was built, or why none could be. Exactly one of Commit, Ends and
 // HandEdit is set.
 type Built struct {
 	Commit   git.Hash
@@ -121,7 +121,7 @@ type Forge interface {
 	// the base branch, and false when nothing has changed since it was asked last.
 	Open(ctx context.Context) (open []Pull, changed bool, err error)
 
-	// Get returns a pull request, with what it waits for. NotFound: there is none of the number,
+	// Get returns a pull request, with what it waits for. NotFound: no pull request has the number,
 	// or a person has it go into another branch while it is open.
 	Get(ctx context.Context, number int) (Pull, error)
 

@@ -21,7 +21,7 @@ type crowd struct {
 }
 
 // Whatever people do, between any two calls, and whatever fails: nothing is lost or doubled,
-// nobody's commit is overwritten, and in the end everything is told as it is.
+// no commit of others is overwritten, and at the end every state is correct.
 func TestPeopleInAnyOrder(t *testing.T) {
 	seeds := uint64(80)
 	if testing.Short() {

@@ -47,7 +47,7 @@ func (r *Room) remember(ctx context.Context, a *app, result gitops.ProposalResul
 }
 
 // end forgets an app whose wish has ended, and deletes its topic branch where that has served:
-// no pull request is open, and nobody else's commit is lost. A branch that stays is in nobody's
+// no pull request is open, and no commit of others is lost. A branch that stays is in no one's
 // way, and the next update of the app takes it.
 func (r *Room) end(ctx context.Context, a *app) {
 	delete(r.apps, a.of)

@@ -35,7 +35,7 @@ func (b *board) leave(environment string) {
 }
 
 // post adds results of a term. One that says only what a pull request is like, or only what blocks an
-// update, takes the place of the last one of its update that was alike and that nobody has
+// update, takes the place of the last one of its update that was alike and that was not
 // asked for.
 func (b *board) post(environment string, term int, results []gitops.ProposalResult) {
 	b.mu.Lock()

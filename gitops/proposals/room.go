@@ -140,7 +140,7 @@ func (r *Room) leave(environment string) {
 	})
 }
 
-// withdraw closes what is open of an app that is in another repository by now. Nobody is told.
+// withdraw closes what is open of an app that is in another repository by now. No lane is told.
 func (r *Room) withdraw(of appOf) {
 	r.ask(func() {
 		if a := r.apps[of]; a != nil {

@@ -127,7 +127,7 @@ func TestRoomsOutage(t *testing.T) {
 }
 
 // A reload moves an app to another repository: its pull request is closed there and opened here,
-// and nobody is told of the closing.
+// and no lane is told of the closing.
 func TestReloadMovesAnApp(t *testing.T) {
 	inTown(t, func(s *town) {
 		s.rooms.Want("prod", []gitops.ProposalWish{s.wish("prod", "api", "u1")})

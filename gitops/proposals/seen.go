@@ -15,13 +15,13 @@ import (
 type seen struct {
 	now    time.Time
 	base   Base
-	head   git.Hash // of the topic branch; zero where there is none
+	head   git.Hash // of the topic branch; zero where it does not exist
 	topic  Topic    // of head
 	inWay  string   // another branch that keeps git from having the topic branch
 	origin *Origin  // of the tag on the base branch
 
 	away    bool  // the forge does not answer
-	found   bool  // pull is known, or that there is none
+	found   bool  // pull is known, or that the branch has no pull request
 	pull    *Pull // the open one of the branch, or else the one that was opened last
 	fresh   bool  // pull is as of a Get, and nothing was asked for since
 	current bool  // ... and no branch has moved since
@@ -107,7 +107,7 @@ func (s seen) saysDigest(u gitops.Update) bool {
 }
 
 // isOf reports whether the pull request is an update's: its text names the update, or it is
-// known by its number, or its text names nobody and its head is the update's commit.
+// known by its number, or its text names no update and its head is the update's commit.
 func (s seen) isOf(u gitops.Update) bool {
 	ids := namedIn(s.pull.Text.Body)
 	if slices.Contains(ids, u.ID) || u.Proposal != nil && u.Proposal.Number == s.pull.Number {

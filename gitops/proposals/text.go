@@ -213,7 +213,7 @@ func quoted(words string, most int) string {
 	return "`" + text + "`"
 }
 
-// link is an address as an autolink; "" for what is none of the web.
+// link is an address as an autolink; "" for what is not http or https.
 func link(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(address) > maxLink || strings.ContainsAny(address, "<>` \t\n") {

@@ -11,7 +11,7 @@ import (
 
 // write makes the most urgent write to the forge that may be made by now: what takes something
 // back first, then texts, and then new pull requests in acceptance order. What must wait for an
-// hour to be over is in no other's way. It returns false when there is none.
+// hour to be over delays no other write. It returns false when no write is due.
 func (r *Room) write(ctx context.Context, now time.Time) bool {
 	if !r.forge.since.IsZero() || now.Before(r.limited.until) {
 		return false

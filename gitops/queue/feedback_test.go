@@ -16,7 +16,7 @@ import (
 func TestFeedbackIsOfOneUpdate(t *testing.T) {
 	m := queuetest.NewModel(time.Now, queuetest.Hooks{})
 	shown := gitops.Feedback{Repository: "shop/api", Environment: "prod", Deployment: 7, URL: "https://github.com/shop/api/deployments"}
-	none := gitops.Feedback{Repository: "shop/api", Reason: "nobody knows the commit"}
+	none := gitops.Feedback{Repository: "shop/api", Reason: "the commit is not known"}
 	prod, dev := gitops.Place{Environment: "prod", App: "api"}, gitops.Place{Environment: "dev", App: "api"}
 	for _, note := range []struct {
 		place    gitops.Place

@@ -196,7 +196,7 @@ type Backlog struct {
 	Holder      string                   // of the lease; "" when it was given back or its holder is known to be dead
 
 	// OldestProposed is when the oldest pull request of Proposed was opened, or its update
-	// accepted where that was not reported; zero when there is none.
+	// accepted where that was not reported; zero where it does not exist.
 	OldestProposed time.Time
 
 	LastProgress time.Time // when a transition was last reported; zero when none ever was

@@ -126,7 +126,7 @@ func (b *Branches) apply(ctx context.Context, base *branch.Snapshot, u gitops.Up
 	}
 }
 
-// handEdit finds out who put a tag there that nobody expected; nil when it was a tallyman.
+// handEdit finds out who put an unexpected tag there; nil when tallyman did.
 func (b *Branches) handEdit(ctx context.Context, base *branch.Snapshot, u gitops.Update, other *edit.OtherTag) (*gitops.HandEdit, error) {
 	found, err := b.finder.Find(ctx, handedit.Question{
 		Environment: u.Environment, App: u.App, Path: other.Path, Read: b.edits.ReadPast(other.Path, other.Reader),

@@ -77,7 +77,7 @@ func TestWhatMakesNoCommit(t *testing.T) {
 	})
 }
 
-// A person's tag that is put there between the look and the build is none of the look.
+// A person's tag that is put there between the look and the build is not part of the look.
 func TestABuildIsOnWhatWasLookedAt(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
@@ -132,7 +132,7 @@ func TestAnUpdateOfSeveralFiles(t *testing.T) {
 	}
 }
 
-// Where no tag can be read there is none, and that is no error.
+// A tag that cannot be read is "", and no error.
 func TestTheTagOnTheBaseBranch(t *testing.T) {
 	overEach(t, func(s *site) {
 		s.commit("main", "more", map[string]string{file("list"): "- one\n", file("broken"): "a: b: c\n", file("large"): strings.Repeat("# x\n", 300_000)})
@@ -193,7 +193,7 @@ func TestWhoMakesATopic(t *testing.T) {
 	defer b.Close()
 	s.look(b)
 	if _, err := b.Build(t.Context(), s.update("shop", "v2"), ""); gitops.CodeOf(err) != gitops.Unavailable {
-		t.Errorf("as long as nobody knows who it is: %v", err)
+		t.Errorf("while the author is not known: %v", err)
 	}
 	s.propose(b, s.update("shop", "v2"))
 	s.propose(b, s.update("cart", "v2"))

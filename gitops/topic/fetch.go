@@ -81,7 +81,7 @@ func (b *Branches) fetchTrees(ctx context.Context, base *branch.Snapshot, at git
 	}}, err
 }
 
-// filesAt finds the names of the files at the paths in a commit, zero where there is none.
+// filesAt finds the names of the files at the paths in a commit, zero where it does not exist.
 // Servers leave out what they take a client to have: then it is asked again for all.
 func (t *trees) filesAt(ctx context.Context, commit git.Hash, paths []string) ([]git.Hash, error) {
 	names, err := t.find(commit, paths)
@@ -124,7 +124,7 @@ func (t *trees) tree(name git.Hash) ([]byte, error) {
 	return o.Data, nil
 }
 
-// fileBelow is the name of the file at a path below a tree; zero where there is none.
+// fileBelow is the name of the file at a path below a tree; zero where it does not exist.
 func fileBelow(at git.Hash, path []string, tree func(git.Hash) ([]byte, error)) (git.Hash, error) {
 	for i, name := range path {
 		data, err := tree(at)

@@ -73,7 +73,7 @@ func (b *Branches) targetOf(environment, name string) (edit.Target, error) {
 	return target, err
 }
 
-// filesOf are the names of the files at the paths, zero where there is none.
+// filesOf are the names of the files at the paths, zero where it does not exist.
 func filesOf(of *branch.Snapshot, paths []string) []git.Hash {
 	files := make([]git.Hash, len(paths))
 	for i, path := range paths {

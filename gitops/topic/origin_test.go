@@ -177,7 +177,7 @@ func (s *site) git(args ...string) string {
 	return gittest.Git(s, s.repo, args...)
 }
 
-// at is where a branch is; the zero hash where there is none.
+// at is where a branch is; the zero hash where it does not exist.
 func (s *site) where(branch string) git.Hash {
 	s.Helper()
 	out, err := s.repo.Git("rev-parse", "--verify", "--quiet", "refs/heads/"+branch)

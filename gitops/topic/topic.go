@@ -1,6 +1,6 @@
 // Package topic is the git side of proposals: it looks where the base branch and the topic
 // branches are, makes the commit of an update on the base branch's tip, moves topic branches
-// by compare-and-swap, and finds out what became of a commit.
+// by compare-and-swap, and finds out whether a commit was merged.
 //
 // It has a connection of its own, so nothing that writes the base branch waits for it. Of
 // the base branch it holds no snapshot of its own: it takes the one that the writer and its
@@ -33,7 +33,7 @@ import (
 // Config says which repository is asked, as whom, and what an update changes in it. All of
 // it is required but what says otherwise.
 type Config struct {
-	// Remote is a way to the repository that nobody else uses, behind the breaker that all
+	// Remote is a connection to the repository of its own, behind the breaker that all
 	// who reach its server share. It is closed with the branches.
 	Remote git.Remote
 

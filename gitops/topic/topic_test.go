@@ -198,7 +198,7 @@ func TestALookIsOneRequest(t *testing.T) {
 var ignoreNone = cmpopts.IgnoreMapEntries(func(_ gitserver.Operation, n int) bool { return n == 0 })
 
 // The writer of the base branch does not wait for one who looks.
-func TestTheWriterWaitsForNobodyWhoLooks(t *testing.T) {
+func TestTheWriterDoesNotWaitForLooks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	b := s.branches()

@@ -24,7 +24,7 @@ type Target struct {
 	Manifests string      // the name of the manifest repository
 	Files     []File      // at least one; the first says which tag the app has
 	Image     string      // without tag; "" when only orders name the app
-	Source    string      // the repository on GitHub that the image is built from, as owner/name; "" where none is told
+	Source    string      // the repository on GitHub that the image is built from, as owner/name; "" where GitHub is not told
 	Tags      config.Tags // that it takes of those that the environment does; zero: all
 	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
 

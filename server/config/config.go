@@ -226,7 +226,7 @@ type App struct {
 	// must both take a tag. Default: what the environment takes.
 	Tags *Tags `yaml:"tags"`
 	// Source is the repository on GitHub that the app's image is built from, as owner/name:
-	// it is told what becomes of the app's updates. Default: none is told.
+	// it is told what happens to the app's updates. Default: GitHub is not told.
 	Source string `yaml:"source"`
 	// Manifests is the name of the manifest repository that has this app's files.
 	// Default: the environment's.

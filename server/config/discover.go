@@ -21,7 +21,7 @@ type Discover struct {
 	// of Repository.
 	RepositoryKey string `yaml:"repositoryKey"`
 	// Source is the repository on GitHub that the apps' images are built from, as of an app;
-	// {app} in it stands for the app's name. Default: none is told.
+	// {app} in it stands for the app's name. Default: GitHub is not told.
 	Source string `yaml:"source"`
 	// Set is what updates set in the files. Default: as for other apps, the environment's
 	// set, else the top level's.

@@ -9,7 +9,7 @@ import (
 
 const (
 	// maxAge is how old the last change of an update is at most that is still told: after a
-	// longer outage nobody looks for it.
+	// longer outage it is not looked for.
 	maxAge = 24 * time.Hour
 	// maxBacklog bounds the memory: an entry has some 500 bytes.
 	maxBacklog = 10_000

@@ -1,4 +1,4 @@
-// Package feedback tells GitHub what becomes of updates: each has a Deployment on the commit
+// Package feedback tells GitHub what happens to updates: each has a Deployment on the commit
 // of the app's own repository that its image was built from, and the Deployment's statuses
 // say where the update stands.
 //
@@ -48,7 +48,7 @@ type GitHub interface {
 
 // Site is what is in force.
 type Site interface {
-	// Source is what an app's image is built from, without a repository where none is told.
+	// Source is what an app's image is built from, without a repository where GitHub is not told.
 	// Shared says that it is another app's, too.
 	Source(environment, app string) (s Source, shared bool)
 	// CommitURL is the page of the commit of an update that was written; "" where there is
@@ -70,7 +70,7 @@ type Left string
 
 // The reasons.
 const (
-	NoCommit Left = "no_commit" // nobody knows the commit that its image was built from
+	NoCommit Left = "no_commit" // the commit that its image was built from is not known
 	Refused  Left = "refused"   // GitHub would refuse it again
 	TooOld   Left = "too_old"   // it changed more than a day ago, or too much waits
 )
@@ -83,7 +83,7 @@ type Recorder interface {
 	Written()                  // a Deployment, or a status of one
 	Failed()                   // a call that is tried again
 	LeftOut(why Left)          // an update of which no more is told
-	Behind(oldest time.Time)   // since when the oldest waits of what should have been told; zero while there is none
+	Behind(oldest time.Time)   // since when the oldest waits of what should have been told; zero while nothing waits
 	Refusing(repositories int) // so many repositories refuse
 }
 

@@ -139,7 +139,7 @@ func updatesOf(c queue.Change) []gitops.Update {
 	return nil
 }
 
-// begin goes on from the checkpoint. Where there is none, what was before is not told.
+// begin goes on from the checkpoint. Without a checkpoint, earlier changes are not told.
 func (l *leader) begin(ctx context.Context) error {
 	text, err := l.Store.Checkpoint(ctx, job)
 	if err != nil {

@@ -102,7 +102,7 @@ func TestTheNewestIsTheActiveOne(t *testing.T) {
 func TestAppsOfOneRepositoryDoNotEndEachOther(t *testing.T) {
 	play(t, func(s *site) {
 		s.sources["web"] = api
-		s.sources["cron"] = "" // tells nobody
+		s.sources["cron"] = "" // is not told
 		for _, app := range []string{"api", "web", "cron"} {
 			s.ends(s.order("prod", app, "1.0.0", sha), gitops.ActionCommit, "")
 		}

@@ -24,11 +24,11 @@ const (
 type call struct {
 	write bool
 	make  func(ctx context.Context) error
-	// lost says that nobody knows whether the call was done. Nil where that makes no difference.
+	// lost says that it is unknown whether the call was done. Nil where that makes no difference.
 	lost func()
 }
 
-// tellNext makes the call that is due first, if one is, and returns how long none is. Its
+// tellNext makes the call that is due first, if one is, and returns the time until the next. Its
 // error is the store's.
 func (l *leader) tellNext(ctx context.Context) (wait time.Duration, err error) {
 	if at := l.pace.at(false); at.After(l.Now()) {
@@ -167,7 +167,7 @@ func (l *leader) lookForCommit(ctx context.Context, t *telling, worth bool) erro
 	return nil
 }
 
-// noCommit says why nobody knows an update's commit.
+// noCommit says why an update's commit is not known.
 func noCommit(u gitops.Update, source string) string {
 	all := candidates(u)
 	asked := make([]string, len(all))
@@ -193,7 +193,7 @@ func (l *leader) do(ctx context.Context, t telling) error {
 	l.pace.call(l.Now())
 	code := gitops.CodeOf(err)
 	if ctx.Err() != nil {
-		return nil // the end of the work is nobody's failure
+		return nil // the end of the work is no failure
 	}
 	l.finish(t.repository, t.source.Repository, *t.call, err)
 	switch {

@@ -53,7 +53,7 @@ func (t *deploymentTokens) drop(repository string, token deploymentToken) {
 	}
 }
 
-// token is one for a repository, which is made where there is none. It is not tried first:
+// token is one for a repository, which is made where it does not exist. It is not tried first:
 // a call that a fresh one fails is made again.
 func (d *Deployer) token(ctx context.Context, repository string) (deploymentToken, error) {
 	now := d.app.config.Now()

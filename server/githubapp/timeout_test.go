@@ -13,7 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
 )
 
-// An answer that begins and does not end holds nobody up, also whoever set no bound: pull
+// An answer that begins and does not end delays no other request, also whoever set no bound: pull
 // requests are followed by one goroutine, which would wait for ever.
 func TestAnAnswerThatDoesNotEnd(t *testing.T) {
 	s := newSite(t)

@@ -136,7 +136,7 @@ func (s *source) renew(f *renewal) {
 	case a.life.Err() == nil:
 		s.current.renew = a.config.Now().Add(renewAgain)
 		if !s.current.renew.Before(s.current.ends) {
-			s.current.renew = time.Time{} // there is none to go on with
+			s.current.renew = time.Time{} // no token is left to go on with
 		}
 		a.config.Logger.Warn("no installation token from GitHub", slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))
 	}

@@ -145,7 +145,7 @@ func (p *Process) step() (alive, done bool) {
 	return false, p.last
 }
 
-// Calm ends what was to happen: no call fails, and nobody does anything before one.
+// Calm ends what was to happen: no call fails, and no person acts before one.
 func (w *World) Calm() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

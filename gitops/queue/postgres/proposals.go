@@ -45,7 +45,7 @@ func proposalColumns(p *gitops.Proposal) (text *string, openedAt *time.Time, err
 	return &column, stored(kept.OpenedAt), err
 }
 
-// readProposal is a stored proposal; nil where there is none.
+// readProposal is a stored proposal; nil where it does not exist.
 func readProposal(text []byte) (*gitops.Proposal, error) {
 	if text == nil {
 		return nil, nil

@@ -93,7 +93,7 @@ func (f *Forge) own(p *github.PullRequest) bool {
 }
 
 // Get returns a pull request, with what it waits for. One that a person has go into another
-// branch is none of the base branch's any more: nothing of it is to be merged from here.
+// branch does not belong to the base branch any more: nothing of it is to be merged from here.
 func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 	const doing = "looking at the pull request"
 	found, _, err := f.client.PullRequests.Get(ctx, f.owner, f.name, number)

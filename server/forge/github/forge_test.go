@@ -133,7 +133,7 @@ func TestAnotherBase(t *testing.T) {
 	}
 }
 
-// GitHub's filters let strangers pass: pull requests of another branch, and into another.
+// GitHub's filters also return others: pull requests of another branch, and into another.
 func TestStrangersAreNotListed(t *testing.T) {
 	s := newSite(t)
 	s.propose("1.1.0")

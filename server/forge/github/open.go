@@ -51,7 +51,7 @@ func (f *Forge) Open(ctx context.Context) (open []proposals.Pull, changed bool, 
 	var pages []page
 	for n := 0; ; n++ {
 		if n == mostPages {
-			return nil, false, gitops.Errorf(gitops.Unavailable, "more than %d pull requests are open, which are not listed: close those that nobody needs", mostPages*openPerPage)
+			return nil, false, gitops.Errorf(gitops.Unavailable, "more than %d pull requests are open, which are not listed: close those that are not needed", mostPages*openPerPage)
 		}
 		var before page
 		if n < len(f.pages) {

@@ -121,7 +121,7 @@ func (c *sourceCall) describes(description string) bool {
 	return true
 }
 
-// deployment is the one that the path names; nil, and answered, where there is none.
+// deployment is the one that the path names; nil, and answered, where it does not exist.
 func (c *sourceCall) deployment() *Deployment {
 	for _, d := range c.deployments {
 		if d.ID == number(c.rest[1]) {

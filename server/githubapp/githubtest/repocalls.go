@@ -55,7 +55,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, holder *token, ne
 	return s.withinLimits(w, r)
 }
 
-// decode reads the body. A field that nobody has read from is a mistake of the caller's.
+// decode reads the body. A field that is not read is a mistake of the caller's.
 func (c *call) decode(into any) bool {
 	decoder := json.NewDecoder(c.r.Body)
 	decoder.DisallowUnknownFields()

@@ -37,7 +37,7 @@ type DeploymentStatus struct {
 	CreatedAt                  time.Time
 }
 
-// State is that of the newest status; "" where there is none.
+// State is that of the newest status; "" where it does not exist.
 func (d Deployment) State() string {
 	if len(d.Statuses) == 0 {
 		return ""

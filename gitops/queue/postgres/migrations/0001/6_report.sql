@@ -1,4 +1,4 @@
--- report records what became of a lane's updates: see queue.Lanes.Report. Transitions,
+-- report records what happened to a lane's updates: see queue.Lanes.Report. Transitions,
 -- blocks and proposals are lists of objects, and an outage is null or an object. It answers
 -- with what it superseded.
 CREATE FUNCTION report(at timestamptz, lane text, lease_token bigint, lease_holder text, transition_args jsonb, block_args jsonb, proposal_args jsonb,
