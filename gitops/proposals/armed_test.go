@@ -9,6 +9,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
 )
 
+// An update that comes to be held before its pull request is there takes over no pull request
 // of an older update, and does not keep people from merging that.
 func TestWhatIsHeldTakesOverNothing(t *testing.T) {
 	inWorld(t, func(s *site) {
@@ -57,6 +58,29 @@ func TestArmedAgainEverMoreSlowly(t *testing.T) {
 	})
 }
 
+// What cannot be merged for long, such as a draft, is asked for ever more slowly, and at once
+// when it has changed.
+func TestWhatCannotBeArmedWaits(t *testing.T) {
+	inWorld(t, func(s *site) {
+		s.env.Merge = proposals.MergeAuto
+		never := make([]proposalstest.Fault, 100)
+		for i := range never {
+			never[i].Err = proposals.ErrNotNow
+		}
+		s.w.Fail("arm", never...)
+		u := s.propose("1.1.0")
+		s.after(6 * time.Hour)
+		if n := len(s.w.Calls("arm")); n < 20 || n > 40 {
+			t.Errorf("asked for %d times within 6 hours", n)
+		}
+		s.w.Calm()
+		s.w.Fulfil(1)
+		s.look()
+		s.is(u, gitops.Committed)
+	})
+}
+
+// A pull request that a person gives another base branch is let go, and a new one is
 // opened, by whichever process.
 func TestAnotherBaseBranch(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
@@ -80,6 +104,7 @@ func TestAnotherBaseBranch(t *testing.T) {
 	}
 }
 
+// While the git server is away, what is armed is disarmed and what is to end is closed: the
 // forge may go on merging.
 func TestTakenBackWhileTheGitServerIsAway(t *testing.T) {
 	away := proposalstest.Fault{Err: gitops.Errorf(gitops.Unavailable, "git is away")}
@@ -115,6 +140,7 @@ func TestTakenBackWhileTheGitServerIsAway(t *testing.T) {
 	}
 }
 
+// A process that was paused writes an older text over the pull request. The
 // holder of the lane writes its own again, and leaves a person's words alone.
 func TestTheTextOfAPausedProcessIsReplaced(t *testing.T) {
 	inWorld(t, func(s *site) {

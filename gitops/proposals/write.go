@@ -134,7 +134,11 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits),
 		st.do == askGet && gitops.CodeOf(err) == gitops.NotFound: // it is looked for by its branch
 		a.seen.forced = a.seen.forced || errors.Is(err, ErrNoCommits)
-		a.due, a.retryAt = false, now.Add(doubled(soonLeast, soonMost, a.failures))
+		most := soonMost
+		if st.do == arm { // a draft, say: what changes it is seen, and other writes need their turns
+			most = holdMost
+		}
+		a.due, a.retryAt = false, now.Add(doubled(soonLeast, most, a.failures))
 		a.stuck = st.do
 		a.failures++
 		r.lookAgain(a, a.retryAt)
