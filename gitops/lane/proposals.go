@@ -10,7 +10,7 @@ import (
 // So whatever a process that died had begun is found, and done once. Safe for concurrent use;
 // no call waits for a forge or a git server.
 type Proposals interface {
-	// Want says what is wanted of the proposals of apps, at most one wish for each, and begins
+	// Want says what is wanted of the proposals of apps, for each the last of its wishes, and begins
 	// to work on what is not so. The wishes of other apps stay.
 	Want(environment string, wishes []gitops.ProposalWish)
 

@@ -112,10 +112,7 @@ func (t *leaseTerm) tell(revision int) {
 		f.told[app] = told{wish: wish, revision: revision}
 		wishes = append(wishes, wish)
 	}
-	if len(before) > 0 {
-		t.Proposals.Want(t.environment, before)
-	}
-	if len(wishes) > 0 {
+	if wishes = append(before, wishes...); len(wishes) > 0 { // at once: nothing is done for the older in between
 		t.Proposals.Want(t.environment, wishes)
 	}
 	t.sayWhatCloses()

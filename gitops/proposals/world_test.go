@@ -104,6 +104,10 @@ func (s *site) orderOf(app, tag string) *gitops.Update {
 }
 
 func (s *site) want(u *gitops.Update, change ...func(*gitops.ProposalWish)) {
+	s.room.Want("prod", []gitops.ProposalWish{wishFor(u, change...)})
+}
+
+func wishFor(u *gitops.Update, change ...func(*gitops.ProposalWish)) gitops.ProposalWish {
 	w := gitops.ProposalWish{Update: *u}
 	if u.CancelRequest != nil {
 		w.Close = "ann cancelled it"
@@ -111,7 +115,7 @@ func (s *site) want(u *gitops.Update, change ...func(*gitops.ProposalWish)) {
 	for _, c := range change {
 		c(&w)
 	}
-	s.room.Want("prod", []gitops.ProposalWish{w})
+	return w
 }
 
 // propose orders a tag of api and waits until its pull request is open.
@@ -249,15 +253,17 @@ func contains[T string | []string](in T, text string) bool {
 }
 
 // wishAll wishes as a lane does that was just taken up: for what is proposed, and then for the
-// newest that is pending.
+// newest that is pending, all at once.
 func (s *site) wishAll(change func(u *gitops.Update) func(*gitops.ProposalWish)) {
+	var wishes []gitops.ProposalWish
 	for _, state := range []gitops.State{gitops.Proposed, gitops.Pending} {
 		for _, u := range s.updates {
 			if u.State == state {
-				s.want(u, change(u))
+				wishes = append(wishes, wishFor(u, change(u)))
 			}
 		}
 	}
+	s.room.Want("prod", wishes)
 }
 
 func (s *site) pullsAt(at string, want ...string) {
