@@ -23,6 +23,7 @@ type fakeProposals struct {
 
 	mu      sync.Mutex
 	wanted  []string                       // each wish since the last asked, as wish says
+	calls   [][]string                     // of Want
 	wishes  map[string]gitops.ProposalWish // by app: the last
 	results []gitops.ProposalResult
 	changed chan struct{}
@@ -68,12 +69,14 @@ func wish(w gitops.ProposalWish) string {
 func (p *fakeProposals) Want(_ string, wishes []gitops.ProposalWish) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	apps := make(map[string]bool)
+	before := make(map[string]gitops.Update)
+	p.calls = append(p.calls, nil)
 	for _, w := range wishes {
-		if apps[w.Update.App] {
+		if older, twice := before[w.Update.App]; twice && (older.State != gitops.Proposed || older.Sequence >= w.Update.Sequence) {
 			p.t.Errorf("two wishes for %s", w.Update.App)
 		}
-		apps[w.Update.App] = true
+		before[w.Update.App] = w.Update
+		p.calls[len(p.calls)-1] = append(p.calls[len(p.calls)-1], wish(w))
 		if _, known := p.wishes[w.Update.App]; !known && w.Update.State == gitops.Pending && w.Close == "" && len(w.Held) > 0 {
 			p.t.Errorf("%s is wanted although it is held", w.Update.App)
 		}

@@ -1,6 +1,7 @@
 package lane_test
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -149,6 +150,9 @@ func TestTheNextHolderTellsOfWhatIsProposedBeforeWhatIsNewer(t *testing.T) {
 		wanted := p.asked()
 		equal(t, "wanted first", []string{"api 1", "api 2", "web 1"}, wanted[:3])
 		s.Stop(t.Context())
+		if !slices.ContainsFunc(p.calls, func(call []string) bool { return slices.Equal(call, wanted[:3]) }) {
+			t.Errorf("something may have been done for api 1 before api 2 was wanted: %q", p.calls)
+		}
 	})
 }
 
