@@ -21,6 +21,8 @@ type fakeQueue struct {
 	most int                      // a report of more updates takes longer than a call may; 0 is no limit
 	hang map[string]chan struct{} // calls of these methods wait, deaf to their context
 
+	together sync.RWMutex // held while a test accepts several: none is taken without the others
+
 	mu     sync.Mutex
 	calls  map[string]int
 	sizes  []int              // of reports that were recorded, in updates
@@ -89,7 +91,12 @@ func (q *fakeQueue) Ready(ctx context.Context, environments []string) (ready []s
 }
 
 func (q *fakeQueue) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (taken []gitops.Update, err error) {
-	err = q.call(ctx, "Take", func() (err error) { taken, err = q.Model.Take(ctx, l, o); return err })
+	err = q.call(ctx, "Take", func() (err error) {
+		q.together.RLock()
+		defer q.together.RUnlock()
+		taken, err = q.Model.Take(ctx, l, o)
+		return err
+	})
 	return taken, err
 }
 

@@ -138,6 +138,8 @@ func (s *site) acceptAsOf(event time.Time, names ...string) {
 
 func (s *site) acceptEach(principal, environment string, event time.Time, names ...string) {
 	s.t.Helper()
+	s.queue.together.Lock()
+	defer s.queue.together.Unlock()
 	for _, name := range names {
 		app, tag, _ := strings.Cut(name, " ")
 		d := gitops.Delivery{
