@@ -32,10 +32,10 @@ func TestAccessIsShown(t *testing.T) {
 	if strings.Contains(out.String(), "board") {
 		t.Errorf("who only reads is among those who write:\n%s", out.String())
 	}
-	if lines := s.log.with(`"msg":"access"`, `"environment":"prod"`, "access[1]: jobs of octo-org/octo-repo", "access[4]: token ops"); len(lines) != 1 {
+	if lines := s.log.Lines(`"msg":"access"`, `"environment":"prod"`, "access[1]: jobs of octo-org/octo-repo", "access[4]: token ops"); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
-	if lines := s.log.with(`"level":"WARN"`, `"msg":"configuration warning"`, `"field":"access[3]"`, "pushes from eventbridge", "without the GitHub environment production"); len(lines) != 1 {
+	if lines := s.log.Lines(`"level":"WARN"`, `"msg":"configuration warning"`, `"field":"access[3]"`, "pushes from eventbridge", "without the GitHub environment production"); len(lines) != 1 {
 		t.Errorf("warned %q", lines)
 	}
 }

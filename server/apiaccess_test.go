@@ -84,7 +84,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 	// Each leaves a count and a line, whatever it was refused.
 	counted := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]
-	if lines := s.log.with(`"outcome":"unauthorized"`, `"source":"api"`, `"remote":"127.0.0.1"`); len(lines) != refused || counted != float64(refused) {
+	if lines := s.log.Lines(`"outcome":"unauthorized"`, `"source":"api"`, `"remote":"127.0.0.1"`); len(lines) != refused || counted != float64(refused) {
 		t.Errorf("of %d that were refused %v are counted, and %d lines written", refused, counted, len(lines))
 	}
 }
@@ -106,7 +106,7 @@ func TestTokensAreReadAgain(t *testing.T) {
 	for range 3 { // each of which looks for the file
 		r.call(next, "GET", "/api/v1/updates", "").problem(t, 401)
 	}
-	if lines := s.log.with("API token cannot be read", "token ops", "no such file"); len(lines) != 1 {
+	if lines := s.log.Lines("API token cannot be read", "token ops", "no such file"); len(lines) != 1 {
 		t.Errorf("the log says so %d times", len(lines))
 	}
 }

@@ -146,7 +146,7 @@ func testRetry(t *testing.T, s *site) {
 	if p := r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/retry", "").problem(t, 409); p.Code != gitops.Conflict {
 		t.Errorf("%+v", p)
 	}
-	if len(s.log.with(`"msg":"update retry requested"`, failed.ID, `"actor":"token:ops"`, `"state":"pending"`)) != 1 {
+	if len(s.log.Lines(`"msg":"update retry requested"`, failed.ID, `"actor":"token:ops"`, `"state":"pending"`)) != 1 {
 		t.Error("the log does not say who requested the retry")
 	}
 }
@@ -170,7 +170,7 @@ func testDismiss(t *testing.T, s *site) {
 	for _, decision := range []string{"dismiss", "retry", "cancel"} {
 		r.call(apiToken, "POST", "/api/v1/updates/"+failed.ID+"/"+decision, "").problem(t, 409)
 	}
-	if len(s.log.with(`"msg":"update dismissed"`, failed.ID, `"actor":"token:ops"`, `"reason":"not needed"`)) != 1 {
+	if len(s.log.Lines(`"msg":"update dismissed"`, failed.ID, `"actor":"token:ops"`, `"reason":"not needed"`)) != 1 {
 		t.Error("the log does not say who dismissed it")
 	}
 }
@@ -210,7 +210,7 @@ func testCancel(t *testing.T, s *site) {
 	if strings.Contains(content, "main-1a2b3c4") {
 		t.Errorf("it was written:\n%s", content)
 	}
-	if len(s.log.with(`"msg":"update cancellation requested"`, queued, `"actor":"token:ops"`, `"reason":"a wrong build"`)) != 1 {
+	if len(s.log.Lines(`"msg":"update cancellation requested"`, queued, `"actor":"token:ops"`, `"reason":"a wrong build"`)) != 1 {
 		t.Error("the log does not say who cancelled it")
 	}
 	r.call(apiToken, "POST", "/api/v1/updates/"+first+"/cancel", "").problem(t, 409)

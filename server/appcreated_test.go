@@ -22,7 +22,7 @@ func TestWhoMadeTheAppIsToldWhatToDo(t *testing.T) {
 	if answer.StatusCode != 200 || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain") || !strings.Contains(answer.body, "app-manifests/CODE/conversions") {
 		t.Errorf("answered %s %v %s", answer.Status, answer.Header, answer.body)
 	}
-	if strings.Contains(answer.body, code) || len(s.log.with(code)) > 0 {
+	if strings.Contains(answer.body, code) || len(s.log.Lines(code)) > 0 {
 		t.Error("the code is said")
 	}
 }

@@ -94,7 +94,7 @@ func TestTheStartSaysItsMemory(t *testing.T) {
 	s := newSite(t)
 	s.yaml += "limits: {memory: 300MiB, connectionsPerAddress: 7}\n"
 	s.start()
-	if lines := s.log.with(`"msg":"memory"`, `"memory":"300MiB","source":"limits.memory"`, `"parsers":"60MiB"`, `"connections":709`, `"connectionsPerAddress":7`); len(lines) != 1 {
-		t.Errorf("the log says it in %d lines: %s", len(lines), s.log.with(`"msg":"memory"`))
+	if lines := s.log.Lines(`"msg":"memory"`, `"memory":"300MiB","source":"limits.memory"`, `"parsers":"60MiB"`, `"connections":709`, `"connectionsPerAddress":7`); len(lines) != 1 {
+		t.Errorf("the log says it in %d lines: %s", len(lines), s.log.Lines(`"msg":"memory"`))
 	}
 }

@@ -23,7 +23,7 @@ func TestAppsComeAndGoWithTheBranch(t *testing.T) {
 	l.look()
 	l.reaches("3", "cart", "dev", "main-1a2b3c4")
 	l.orders("4", "cart", "prod", "1.0.0").problem(t, http.StatusUnprocessableEntity)
-	if lines := s.log.with("apps discovered", `"added":1`, `"addedNames":["cart"]`, `"apps":3`); len(lines) != 1 {
+	if lines := s.log.Lines("apps discovered", `"added":1`, `"addedNames":["cart"]`, `"apps":3`); len(lines) != 1 {
 		t.Errorf("the log has %q", lines)
 	}
 
@@ -109,7 +109,7 @@ func TestARestartCancelsNothing(t *testing.T) {
 	if u, err := r.store.Update(t.Context(), waits.Updates[0].ID); err != nil || u.State.Final() {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	if len(s.log.with("apps cannot be discovered", `"repository":"default"`)) == 0 {
+	if len(s.log.Lines("apps cannot be discovered", `"repository":"default"`)) == 0 {
 		t.Error("the log does not say that the look failed")
 	}
 	s.git.Heal()

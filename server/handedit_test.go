@@ -35,7 +35,7 @@ func TestAHandEditIsKept(t *testing.T) {
 	if u := r.settled(id); u.State != gitops.Committed {
 		t.Errorf("after the pin it is %s: %s", u.State, u.Reason)
 	}
-	if len(s.log.with(`"msg":"hand edit found"`, `"commit":"`+edit+`"`)) == 0 {
+	if len(s.log.Lines(`"msg":"hand edit found"`, `"commit":"`+edit+`"`)) == 0 {
 		t.Error("the edit is not logged")
 	}
 }

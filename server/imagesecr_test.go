@@ -86,8 +86,8 @@ func TestAnEventOfAMovedTagIsIgnored(t *testing.T) {
 			}
 		}
 	}
-	if r.moved(t) != 1 || len(s.log.with("moved tag refused", second)) != 1 {
-		t.Errorf("%v moved tags are counted, and logged: %q", r.moved(t), s.log.with("moved tag refused"))
+	if r.moved(t) != 1 || len(s.log.Lines("moved tag refused", second)) != 1 {
+		t.Errorf("%v moved tags are counted, and logged: %q", r.moved(t), s.log.Lines("moved tag refused"))
 	}
 	order := fmt.Sprintf(`{"app": "api", "environment": "prod", "tag": "1.2.3", "digest": %q}`, second)
 	u := r.becomes(r.order("way-out", order).delivery(t, http.StatusAccepted).Updates[0].ID, gitops.Unchanged)

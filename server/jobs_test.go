@@ -85,7 +85,7 @@ func TestAJobOrders(t *testing.T) {
 	if got := gather(t, r.Server)[`tallyman_deliveries_total{outcome="unauthorized",source="api"}`]; got != 4 {
 		t.Errorf("%v are counted", got)
 	}
-	if lines := s.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`); len(lines) != 4 {
+	if lines := s.log.Lines(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`); len(lines) != 4 {
 		t.Errorf("logged %q", lines)
 	}
 }

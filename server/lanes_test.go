@@ -52,7 +52,7 @@ func TestUpdatesOfARemovedEnvironmentAreCancelled(t *testing.T) {
 	r := s.start()
 	d := r.do(r.github(newSecret, "d1", order("api", "prod", "1.2.3"))).delivery(t, 202)
 	r.stop()
-	if lines := s.log.with("environment is not configured"); len(lines) != 0 {
+	if lines := s.log.Lines("environment is not configured"); len(lines) != 0 {
 		t.Errorf("warned of %q", lines)
 	}
 	s.git.Heal()
@@ -62,10 +62,10 @@ func TestUpdatesOfARemovedEnvironmentAreCancelled(t *testing.T) {
 		t.Errorf("the update is %+v", u)
 	}
 	again.stop()
-	if lines := s.log.with(`"level":"WARN"`, `"msg":"environment is not configured, cancelling its updates"`, `"environment":"prod"`, `"updates":1`); len(lines) != 1 {
+	if lines := s.log.Lines(`"level":"WARN"`, `"msg":"environment is not configured, cancelling its updates"`, `"environment":"prod"`, `"updates":1`); len(lines) != 1 {
 		t.Errorf("warned of %q", lines)
 	}
-	if lines := s.log.with(`"msg":"update cancelled"`, d.Updates[0].ID, `"environment":"prod"`); len(lines) != 1 {
+	if lines := s.log.Lines(`"msg":"update cancelled"`, d.Updates[0].ID, `"environment":"prod"`); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
 }
@@ -130,7 +130,7 @@ func TestLivezSeesAStuckLane(t *testing.T) {
 		close(writer.letGo)
 		s.lanes.Stop(t.Context())
 	})
-	if lines := site.log.with("lane stuck", `"environment":"dev"`); len(lines) != 1 {
+	if lines := site.log.Lines("lane stuck", `"environment":"dev"`); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
 }

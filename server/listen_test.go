@@ -34,7 +34,7 @@ func TestEachListenerServesItsOwn(t *testing.T) {
 				t.Errorf("pprof %t: probeListen answers %s with %s", profiles, path, answer.Status)
 			}
 		}
-		if lines := s.log.with(`"msg":"ready"`, `"admin":"`+r.AdminAddr()+`"`, `"probes":"`+r.ProbeAddr()+`"`); len(lines) != 1 {
+		if lines := s.log.Lines(`"msg":"ready"`, `"admin":"`+r.AdminAddr()+`"`, `"probes":"`+r.ProbeAddr()+`"`); len(lines) != 1 {
 			t.Errorf("logged %q", lines)
 		}
 	}

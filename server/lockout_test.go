@@ -177,7 +177,7 @@ func TestForgedRequestsLockNobodyOut(t *testing.T) {
 	if n := counted[`tallyman_over_limit_requests_total{credential="invalid"}`]; n < 1000 {
 		t.Errorf("%v are counted as not valid", n)
 	}
-	if lines := m.site.log.with("too many requests without a valid credential", `"remote":"127.0.0.1"`); len(lines) != 1 {
+	if lines := m.site.log.Lines("too many requests without a valid credential", `"remote":"127.0.0.1"`); len(lines) != 1 {
 		t.Errorf("logged %d times", len(lines))
 	}
 }

@@ -233,7 +233,7 @@ func TestNoWayInWithoutACredential(t *testing.T) {
 			cells := source.cells(m)
 			counter := `tallyman_deliveries_total{outcome="unauthorized",source="` + source.source + `"}`
 			for name, req := range cells {
-				before, counted, lines := m.kept(), gather(t, m.Server)[counter], len(m.site.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`))
+				before, counted, lines := m.kept(), gather(t, m.Server)[counter], len(m.site.log.Lines(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`))
 				answer := m.do(req)
 				if p := answer.problem(t, answer.StatusCode); answer.StatusCode != 401 && answer.StatusCode != 403 {
 					t.Errorf("%s: answered %s: %+v", name, answer.Status, p)
@@ -244,7 +244,7 @@ func TestNoWayInWithoutACredential(t *testing.T) {
 				if n := gather(t, m.Server)[counter]; n != counted+1 {
 					t.Errorf("%s: counted %v, then %v", name, counted, n)
 				}
-				if n := len(m.site.log.with(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`)); n != lines+1 {
+				if n := len(m.site.log.Lines(`"outcome":"unauthorized"`, `"remote":"127.0.0.1"`)); n != lines+1 {
 					t.Errorf("%s: %d lines, then %d", name, lines, n)
 				}
 			}

@@ -15,7 +15,7 @@ func TestAPollOrdersWhatNoEventToldOf(t *testing.T) {
 	s.push("api", "1.0.0", "old")
 	digest := s.push("api", "1.1.0", "missed")
 	r := s.start()
-	if len(s.log.with(`"source":"registry"`)) != 0 || r.polls.stop != nil {
+	if len(s.log.Lines(`"source":"registry"`)) != 0 || r.polls.stop != nil {
 		t.Error("without poll there is a poller")
 	}
 	repository := s.registry.Host() + "/shop/api"

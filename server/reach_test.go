@@ -110,7 +110,7 @@ func TestWarnings(t *testing.T) {
 	}
 	s.must(server.Start(t.Context()))
 	for _, field := range []string{"environments.dev.tags.match", "apps.api.repository"} {
-		if len(s.log.with("configuration warning", field)) != 1 {
+		if len(s.log.Lines("configuration warning", field)) != 1 {
 			t.Errorf("the start's log does not warn of %s", field)
 		}
 	}

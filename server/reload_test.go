@@ -68,7 +68,7 @@ func TestReloadAppsAndEnvironments(t *testing.T) {
 	if u := r.settled(waits.Updates[0].ID); u.State != gitops.Cancelled || u.Reason != `environment "qa" is not configured` {
 		t.Errorf("the update that waited is %s: %s", u.State, u.Reason)
 	}
-	if len(s.log.with("configuration reloaded", `"changes":"apps changed, environments.qa removed"`)) != 1 {
+	if len(s.log.Lines("configuration reloaded", `"changes":"apps changed, environments.qa removed"`)) != 1 {
 		t.Error("the log does not say what changed")
 	}
 	for series := range gather(t, r.Server) {
@@ -143,7 +143,7 @@ func TestReloadWaitsForWhatTheFileNames(t *testing.T) {
 		if got := gather(t, r.Server)["tallyman_config_reload_failures_total"]; got != float64(want) {
 			t.Errorf("%v failures are counted, want %d", got, want)
 		}
-		if lines := s.log.with("configuration not reloaded, using the previous one", ""); len(lines) != want {
+		if lines := s.log.Lines("configuration not reloaded, using the previous one", ""); len(lines) != want {
 			t.Errorf("%d lines tell of a rejection, want %d", len(lines), want)
 		}
 	}

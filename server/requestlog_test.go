@@ -18,9 +18,9 @@ func TestEachAPIRequestIsLogged(t *testing.T) {
 	r := s.start()
 	line := func(texts ...string) string {
 		t.Helper()
-		found := s.log.with(append(texts, `"msg":"API request"`)...)
+		found := s.log.Lines(append(texts, `"msg":"API request"`)...)
 		for len(found) == 0 { // it is written after the answer
-			found = s.log.with(append(texts, `"msg":"API request"`)...)
+			found = s.log.Lines(append(texts, `"msg":"API request"`)...)
 		}
 		if len(found) != 1 {
 			t.Fatalf("%q are %d lines: %q", texts, len(found), found)
@@ -43,7 +43,7 @@ func TestEachAPIRequestIsLogged(t *testing.T) {
 		}
 	}
 	f := r.follow("?app="+mistake, "")
-	if lines := s.log.with(`"route":"/api/v1/events"`); len(lines) > 0 {
+	if lines := s.log.Lines(`"route":"/api/v1/events"`); len(lines) > 0 {
 		t.Errorf("while the stream is open: %q", lines)
 	}
 	f.body.Close()
@@ -72,7 +72,7 @@ func TestTokensExpireAndAreReplaced(t *testing.T) {
 	if p := r.call(old, "GET", "/api/v1/updates", "").problem(t, 401); p.Code != gitops.Unauthorized || !strings.HasPrefix(p.Detail, "token ops has expired: it was valid until 2026-01-02T00:00:00Z") {
 		t.Errorf("%+v", p)
 	}
-	if lines := s.log.with(`"outcome":"unauthorized"`, "token ops has expired"); len(lines) != 1 {
+	if lines := s.log.Lines(`"outcome":"unauthorized"`, "token ops has expired"); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
 	series := gather(t, r.Server)
@@ -96,7 +96,7 @@ func TestReadableSecretsAreWarnedOf(t *testing.T) {
 	s.must(os.Chmod(filepath.Join(s.dir, "old"), 0o644))
 	r := s.start()
 	want := s.dir + "/old has mode 0644, so everybody on this machine can read the secret"
-	if lines := s.log.with(`"level":"WARN"`, `"field":"sources.github.secretFiles[0]"`, want); len(lines) != 1 {
+	if lines := s.log.Lines(`"level":"WARN"`, `"field":"sources.github.secretFiles[0]"`, want); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
 	var out strings.Builder

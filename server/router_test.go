@@ -139,7 +139,7 @@ func TestPanicIsContained(t *testing.T) {
 		}
 		mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/webhooks/good", nil))
 	}
-	if lines := site.log.with(`"msg":"panic"`, "the map is nil", "router_test.go"); len(lines) != 2 {
+	if lines := site.log.Lines(`"msg":"panic"`, "the map is nil", "router_test.go"); len(lines) != 2 {
 		t.Errorf("logged %q", lines)
 	}
 	series := gather(t, s)

@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/tallyman-dev/tallyman/gitops/logtest"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/secrettest"
@@ -43,7 +44,7 @@ type site struct {
 	git        *gitserver.Server
 	repository *gitserver.Repository
 	yaml       string
-	log        *logged
+	log        *logtest.Log
 }
 
 // The secrets' files end in what echo, a Windows editor and printf leave.
@@ -79,7 +80,7 @@ apps:
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), log: &logged{t: t}}
+	s := &site{t: t, dir: t.TempDir(), log: new(logtest.Log)}
 	root := filepath.Join(s.dir, "git")
 	s.must(os.Mkdir(root, 0o700))
 	var err error
@@ -131,7 +132,7 @@ func (s *site) newServer() (*Server, error) {
 }
 
 func (s *site) logger() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(slog.NewJSONHandler(io.MultiWriter(s.log, &said, s.t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // start runs a server until the test's end, unless the test stops it before.
@@ -154,37 +155,6 @@ func (s *site) run(server *Server) *running {
 	r := &running{Server: server, t: s.t}
 	s.t.Cleanup(r.stop)
 	return r
-}
-
-// logged is a test's log, line by line.
-type logged struct {
-	t     testing.TB
-	mu    sync.Mutex
-	lines []string
-}
-
-func (l *logged) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, string(line))
-	_, _ = l.t.Output().Write(line)
-	return said.Write(line)
-}
-
-// with returns the lines that have every one of the texts.
-func (l *logged) with(texts ...string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-next:
-	for _, line := range l.lines {
-		for _, text := range texts {
-			if !strings.Contains(line, text) {
-				continue next
-			}
-		}
-		found = append(found, line)
-	}
-	return found
 }
 
 type running struct {

@@ -60,7 +60,7 @@ func TestNothingIsLostWhileTheServerIsDown(t *testing.T) {
 	if _, told := series["tallyman_missed_last_sweep_timestamp_seconds"]; !told {
 		t.Error("the sweeps are not counted")
 	}
-	if lines := s.log.with("missed deliveries found, fetching from GitHub", fmt.Sprintf(`"deliveries":%d`, dispatches+1)); len(lines) != 1 {
+	if lines := s.log.Lines("missed deliveries found, fetching from GitHub", fmt.Sprintf(`"deliveries":%d`, dispatches+1)); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
 	if again, err := s.repository.Log("main"); err != nil || len(again) != len(log) {

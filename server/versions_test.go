@@ -33,7 +33,7 @@ func TestAPushDoesNotTakeProdBack(t *testing.T) {
 	if !strings.HasSuffix(lower.Reason, "To go down, order it by name: tallyman update api 1.9.5 --env prod") {
 		t.Errorf("the reason names no way out: %s", lower.Reason)
 	}
-	if lines := s.log.with(`"msg":"update superseded"`, lower.ID, "1.9.5 is lower than 2.0.0"); len(lines) != 1 {
+	if lines := s.log.Lines(`"msg":"update superseded"`, lower.ID, "1.9.5 is lower than 2.0.0"); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
 	ordered := r.do(r.github(newSecret, "d3", order("api", "prod", "1.9.5"))).delivery(t, 202).Updates[0].ID

@@ -74,7 +74,7 @@ func TestANewAppsFirstDeliveriesWaitForItsFiles(t *testing.T) {
 	if told := gather(t, l.Server); told["tallyman_deliveries_waiting"] != 0 || told["tallyman_deliveries_waiting_oldest_seconds"] != 0 || told[`tallyman_deliveries_total{outcome="accepted",source="github"}`] != 1 {
 		t.Errorf("afterwards %v wait", told["tallyman_deliveries_waiting"])
 	}
-	if lines := s.log.with("delivery accepted", `"delivery":"github/1"`, `"waitedSeconds"`); len(lines) != 1 {
+	if lines := s.log.Lines("delivery accepted", `"delivery":"github/1"`, `"waitedSeconds"`); len(lines) != 1 {
 		t.Errorf("the log has %q", lines)
 	}
 	l.orders("1", "cart", "dev", "main-1a2b3c4").delivery(t, http.StatusOK) // it is known

@@ -18,6 +18,8 @@ const module = "github.com/tallyman-dev/tallyman/"
 // import. A name that ends in /* stands for every package below.
 var mayImport = map[string][]string{
 	"gitops":                             {},
+	"gitops/clocktest":                   {},
+	"gitops/logtest":                     {},
 	"gitops/access":                      {"gitops", "gitops/aws"},
 	"gitops/gate":                        {"gitops"},
 	"gitops/acts":                        {"gitops", "gitops/gate", "gitops/queue"},
@@ -54,7 +56,7 @@ var mayImport = map[string][]string{
 	"gitops/queue/postgres":              {"gitops", "gitops/queue", "gitops/queue/group", "gitops/queue/listing"},
 	"gitops/queue/postgres/postgrestest": {},
 	"gitops/manifest/gitserver/gittest":  {"gitops/manifest/gitserver"},
-	"gitops/queue/queuetest":             {"gitops", "gitops/queue", "gitops/queue/archive"},
+	"gitops/queue/queuetest":             {"gitops", "gitops/clocktest", "gitops/queue", "gitops/queue/archive"},
 	"gitops/discover":                    {"gitops", "gitops/git", "gitops/policy", "gitops/values"},
 	"gitops/lane":                        {"gitops", "gitops/queue"},
 	"gitops/proposals":                   {"gitops", "gitops/git", "gitops/queue"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -219,18 +218,6 @@ func (s *site) startProposed(p *fakeProposals, names ...string) {
 	}
 	equal(s.t, "happened at first", want, s.happened())
 	p.asked()
-}
-
-// line is the last line of the log with a message, "" for none.
-func (l *logged) line(message string) (line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for each := range strings.Lines(l.text.String()) {
-		if strings.Contains(each, fmt.Sprintf("msg=%q", message)) {
-			line = each
-		}
-	}
-	return line
 }
 
 // errLost is a fault that the caller does not see: the store loses what it was told, as in a

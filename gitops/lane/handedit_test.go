@@ -96,7 +96,7 @@ func TestAnEditByHandIsPinned(t *testing.T) {
 		elapse(time.Minute)
 		equal(t, "happened", []string{"api 2 pin"}, s.happened())
 		equal(t, "tasks", []string{"api 2: 1"}, f.asked())
-		if !s.logged.has("hand edit found") {
+		if !s.logged("hand edit found") {
 			t.Error("the edit is not logged")
 		}
 		s.holds.free("api")

@@ -33,7 +33,7 @@ func TestWhatIsHeldGoesWhenThatEnds(t *testing.T) {
 				equal(t, "happened", []string{"api 1 freeze", "api 2 freeze", "web 1 committed"}, s.happened())
 				equal(t, "writes", [][]string{{"web 1"}}, s.writer.asked())
 				equal(t, "reason", "ann holds api", s.update("dev", "api 1").BlockedBy[0].Reason)
-				if !s.logged.has("update held") || s.logged.has("update blocked") {
+				if !s.logged("update held") || s.logged("update blocked") {
 					t.Error("it is not logged as held")
 				}
 				takes := s.queue.count("Take")

@@ -125,7 +125,7 @@ func TestWhatWaitsForItsImage(t *testing.T) {
 				equal(t, "happened", []string{"api 1 image", "web 1 committed"}, s.happened())
 				block := s.update("dev", "api 1").BlockedBy[0]
 				equal(t, "until", deadline, block.Until)
-				if !s.logged.has("update waits for its image") || s.logged.has("update blocked") {
+				if !s.logged("update waits for its image") || s.logged("update blocked") {
 					t.Error("it is not logged as waiting for its image")
 				}
 				takes := s.queue.count("Take")

@@ -62,7 +62,7 @@ func TestAnUpdatesOwnFaultHoldsUpNothing(t *testing.T) {
 		synctest.Wait()
 		equal(t, "happened", []string{"api 1 committed", "web 1 failed", "api 2 committed"}, s.happened())
 		for _, message := range []string{"update committed", "update failed"} {
-			if !s.logged.has(message) {
+			if !s.logged(message) {
 				t.Errorf("nothing is logged as %q", message)
 			}
 		}
@@ -203,7 +203,7 @@ func TestCoalesce(t *testing.T) {
 		equal(t, "writes", [][]string{{"web 1", "api 2"}, {"web 1", "? api 2", "api 3"}}, s.writer.asked())
 		equal(t, "happened", []string{"web 1 committed", "api 3 committed", "api 1 superseded", "api 2 superseded"}, s.happened())
 		equal(t, "counted", "map[committed:2 superseded:2]", s.recorder.counts())
-		if !s.logged.has("update superseded") {
+		if !s.logged("update superseded") {
 			t.Error("nothing is logged of what was superseded")
 		}
 		r.Stop(t.Context())

@@ -73,7 +73,7 @@ func TestALostLeaseStopsTheWriteAndReportsNothing(t *testing.T) {
 		equal(t, "reported under an old token", []string(nil), s.happened())
 		equal(t, "the holder", "other", s.backlog().Holder)
 		equal(t, "attempts to report", 1, s.queue.count("Report"))
-		if !s.logged.has("lease lost") {
+		if !s.logged("lease lost") {
 			t.Error("nothing is logged of it")
 		}
 		if err := s.queue.Model.Release(t.Context(), theirs, true); err != nil {

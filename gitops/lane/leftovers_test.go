@@ -154,7 +154,7 @@ func TestAnEnvironmentThatIsNotConfiguredIsClosed(t *testing.T) {
 		equal(t, "happened then", []string{"api 3 cancelled"}, s.happened())
 		equal(t, "why", `environment "qa" is not configured`, s.update("qa", "api 3").Reason)
 		equal(t, "the holder", "", s.backlog().Holder)
-		if !s.logged.has("environment is not configured, cancelling its updates") || !s.logged.has("update cancelled") {
+		if !s.logged("environment is not configured, cancelling its updates") || !s.logged("update cancelled") {
 			t.Error("nothing is logged of it")
 		}
 		s.Stop(t.Context())

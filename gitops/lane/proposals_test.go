@@ -18,7 +18,7 @@ func TestUpdatesAreProposed(t *testing.T) {
 		s.Start()
 		synctest.Wait()
 		equal(t, "happened", []string{"api 1 proposed", "web 1 proposed"}, s.happened())
-		if line := s.logged.line("update proposed"); !strings.Contains(line, "number=2 url=https://forge/pulls/2") {
+		if line := s.line("update proposed"); !strings.Contains(line, "number=2 url=https://forge/pulls/2") {
 			t.Errorf("the log says %q", line)
 		}
 		equal(t, "finished", "map[]", s.recorder.counts())
@@ -31,7 +31,7 @@ func TestUpdatesAreProposed(t *testing.T) {
 		synctest.Wait()
 		equal(t, "happened after an hour", []string{"api 1 committed", "web 1 closed"}, s.happened())
 		equal(t, "who merged it", "ann", s.update("dev", "api 1").Proposal.EndedBy)
-		if line := s.logged.line("update closed"); !strings.Contains(line, "number=2 url=https://forge/pulls/2") || !strings.Contains(line, "bob closed it") {
+		if line := s.line("update closed"); !strings.Contains(line, "number=2 url=https://forge/pulls/2") || !strings.Contains(line, "bob closed it") {
 			t.Errorf("the log says %q", line)
 		}
 		equal(t, "finished", "map[closed:1 committed:1]", s.recorder.counts())
@@ -106,7 +106,7 @@ func TestANewerUpdateTakesOver(t *testing.T) {
 		synctest.Wait()
 		equal(t, "happened to the older one", []string{"api 2 committed"}, s.happened())
 		equal(t, "finished", "map[committed:1 superseded:2]", s.recorder.counts())
-		if line := s.logged.line("update committed"); !strings.Contains(line, "tag=2") {
+		if line := s.line("update committed"); !strings.Contains(line, "tag=2") {
 			t.Errorf("the log says %q", line)
 		}
 		equal(t, "wanted then", []string{"api 3"}, p.asked()) // as one that is proposed
@@ -114,8 +114,10 @@ func TestANewerUpdateTakesOver(t *testing.T) {
 	})
 }
 
-// The merge of the older one came first: it is committed, and the newer one is proposed on it.
-func TestAMergeBeforeANewerUpdateTakesOver(t *testing.T) {
+// overtaken plays a test in which api 1 is proposed when api 2 is accepted, where hand edits
+// are respected.
+func overtaken(t *testing.T, test func(t *testing.T, s *site, p *fakeProposals)) {
+	t.Helper()
 	respects := pullRequest
 	respects.RespectHandEdits = true
 	proposing(t, lane.Config{Environments: []lane.Environment{respects}}, func(t *testing.T, s *site, p *fakeProposals) {
@@ -123,6 +125,13 @@ func TestAMergeBeforeANewerUpdateTakesOver(t *testing.T) {
 		p.opensNothing()
 		s.accept("api 2")
 		synctest.Wait()
+		test(t, s, p)
+	})
+}
+
+// The merge of the older one came first: it is committed, and the newer one is proposed on it.
+func TestAMergeBeforeANewerUpdateTakesOver(t *testing.T) {
+	overtaken(t, func(t *testing.T, s *site, p *fakeProposals) {
 		p.happens("api 1", gitops.ActionCommit)
 		synctest.Wait()
 		p.happens("api 2", gitops.ActionPropose)
@@ -136,13 +145,7 @@ func TestAMergeBeforeANewerUpdateTakesOver(t *testing.T) {
 // So it is where the newer one is blocked meanwhile, as by a person's commit in the pull request
 // that was merged: it is wanted upon the tag that is there now, at once.
 func TestAMergeWhileANewerUpdateIsBlocked(t *testing.T) {
-	respects := pullRequest
-	respects.RespectHandEdits = true
-	proposing(t, lane.Config{Environments: []lane.Environment{respects}}, func(t *testing.T, s *site, p *fakeProposals) {
-		s.startProposed(p, "api 1")
-		p.opensNothing()
-		s.accept("api 2")
-		synctest.Wait()
+	overtaken(t, func(t *testing.T, s *site, p *fakeProposals) {
 		p.blocks("api 2", time.Hour)
 		elapse(10 * time.Second)
 		p.asked()
@@ -217,7 +220,7 @@ func TestResultsOfUpdatesThatAreNotInHand(t *testing.T) {
 		p.happens("api 1", gitops.ActionCommit)
 		elapse(10 * time.Second)
 		equal(t, "happened", []string{"api 1 committed"}, s.happened())
-		if !s.logged.has("result of a pull request left out, the store does not know its update") {
+		if !s.logged("result of a pull request left out, the store does not know its update") {
 			t.Error("what was left out is not logged")
 		}
 		s.Stop(t.Context())

@@ -244,7 +244,7 @@ func TestAnEnvironmentThatLeavesHasItsProposalsClosed(t *testing.T) {
 		equal(t, "wanted", []string{`close api 1: environment "dev" is not configured`, `close web 1: environment "dev" is not configured`}, p.asked())
 		equal(t, "happened while the forge is away", []string(nil), s.happened())
 		equal(t, "holder meanwhile", "us", s.backlog().Holder)
-		if !s.logged.has("environment is not configured, closing its pull requests") || !strings.Contains(s.logged.line("pull request cannot be brought up to date, retrying"), "url=") {
+		if !s.logged("environment is not configured, closing its pull requests") || !strings.Contains(s.line("pull request cannot be brought up to date, retrying"), "url=") {
 			t.Error("it does not say what it waits for")
 		}
 		closed := *s.update("dev", "api 1").Proposal

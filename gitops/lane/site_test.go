@@ -1,9 +1,9 @@
 package lane_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/lane"
+	"github.com/tallyman-dev/tallyman/gitops/logtest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 )
@@ -36,7 +37,7 @@ type site struct {
 	recorder *fakeRecorder
 	holds    *fakeHolds
 	skew     atomic.Int64 // of the store's clock, in nanoseconds
-	logged   *logged
+	log      logtest.Log
 
 	mu      sync.Mutex
 	changes []string // what happened to updates
@@ -51,7 +52,7 @@ func inBubble(t *testing.T, script func(t *testing.T, s *site)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{
 			t: t, writer: &fakeWriter{t: t, busy: map[string]bool{}}, recorder: &fakeRecorder{finished: map[gitops.State]int{}},
-			holds: newHolds(), logged: &logged{t: t},
+			holds: newHolds(),
 		}
 		model := queuetest.NewModel(func() time.Time { return s.storeNow() }, queuetest.Hooks{Changed: s.changed})
 		s.queue = &fakeQueue{Model: model, calls: map[string]int{}, faults: map[string][]fault{}}
@@ -70,28 +71,20 @@ func (s *site) with(c lane.Config) *lane.Replica {
 	}
 	c.Holds = s.holds
 	c.Holder, c.Queue, c.Writer, c.Recorder = "us", s.queue, s.writer, s.recorder
-	c.Logger = slog.New(slog.NewTextHandler(s.logged, nil))
+	c.Logger = slog.New(slog.NewTextHandler(io.MultiWriter(&s.log, s.t.Output()), nil))
 	return lane.NewReplica(c)
 }
 
-// logged is what was logged.
-type logged struct {
-	t    *testing.T
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+// logged says whether the log has a message.
+func (s *site) logged(message string) bool { return s.line(message) != "" }
 
-func (l *logged) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(line)
-	return l.t.Output().Write(line)
-}
-
-func (l *logged) has(message string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), fmt.Sprintf("msg=%q", message))
+// line is the last line of the log with a message, "" for none.
+func (s *site) line(message string) string {
+	lines := s.log.Lines(fmt.Sprintf("msg=%q", message))
+	if len(lines) == 0 {
+		return ""
+	}
+	return lines[len(lines)-1]
 }
 
 func (s *site) changed(_ queue.Lease, before, after gitops.Update) {

@@ -106,7 +106,7 @@ func TestStopDoesNotWaitForABackOff(t *testing.T) {
 		s.Stop(context.Background())
 		equal(t, "stopped after", time.Duration(0), time.Since(before))
 		equal(t, "writes", 1, len(s.writer.asked()))
-		if s.logged.has("lane recovered") {
+		if s.logged("lane recovered") {
 			t.Error("the log says that an outage is over that lasts")
 		}
 	})

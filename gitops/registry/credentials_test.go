@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
 	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
@@ -193,7 +194,7 @@ func TestFiftyLooksAskForOneToken(t *testing.T) {
 // However a registry says that a token has expired, it is renewed once; where that does not
 // help it is an error, and the next look does not ask for another.
 func TestAnExpiredTokenIsRenewedOnce(t *testing.T) {
-	s, clock := registrytest.New(t), registrytest.NewClock()
+	s, clock := registrytest.New(t), clocktest.New()
 	one := s.Push("acme/api", "v1", registrytest.Image{})
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusBadRequest} {
 		s.RequireToken(nil)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
 	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
@@ -64,11 +65,11 @@ func (f *fakeECR) Signed(_ context.Context, host, repository, digest string) (st
 }
 
 // newECR is ECR's host and API, and a client for them.
-func newECR(t *testing.T) (*registrytest.Server, *fakeECR, *registrytest.Clock, *registry.Client) {
+func newECR(t *testing.T) (*registrytest.Server, *fakeECR, *clocktest.Clock, *registry.Client) {
 	t.Helper()
 	s, caFile := registrytest.NewTLS(t, ecrHost, time.Now().Add(time.Hour))
 	s.RequireBasic(map[string]string{"AWS": "p"})
-	api, clock := &fakeECR{presence: image.Absent}, registrytest.NewClock()
+	api, clock := &fakeECR{presence: image.Absent}, clocktest.New()
 	return s, api, clock, client(t, registry.Config{ECR: api, Dial: s.Dial, Now: clock.Now, Hosts: []registry.Host{{Name: ecrHost, CAFile: caFile}}})
 }
 
@@ -187,7 +188,7 @@ func TestAnArchivedImageIsNotAbsent(t *testing.T) {
 func TestAnUnknownArchiveIsLoggedOnce(t *testing.T) {
 	s, caFile := registrytest.NewTLS(t, ecrHost, time.Now().Add(time.Hour))
 	var log strings.Builder
-	api, clock := &fakeECR{presence: image.Absent}, registrytest.NewClock()
+	api, clock := &fakeECR{presence: image.Absent}, clocktest.New()
 	c := client(t, registry.Config{ECR: api, Dial: s.Dial, Now: clock.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Hosts: []registry.Host{{Name: ecrHost, CAFile: caFile}}})
 	look(t, c, ecrHost, "v0") // it has a password
 	for row := range 2 {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
 	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
@@ -17,7 +18,7 @@ import (
 
 // One look is one HEAD, on a connection that is kept.
 func TestLookIsOneHeadOnAKeptConnection(t *testing.T) {
-	s, clock := registrytest.New(t), registrytest.NewClock()
+	s, clock := registrytest.New(t), clocktest.New()
 	one := s.Push("acme/api", "v1", registrytest.Image{})
 	c := client(t, registry.Config{Now: clock.Now})
 	for range 3 {

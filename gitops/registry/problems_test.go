@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
 	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
@@ -57,7 +58,7 @@ func TestAnswersThatAreErrors(t *testing.T) {
 
 // When to come again, as the registry says it: in seconds or as a date.
 func TestRetryAfter(t *testing.T) {
-	s, clock := registrytest.New(t), registrytest.NewClock()
+	s, clock := registrytest.New(t), clocktest.New()
 	c := client(t, registry.Config{Now: clock.Now})
 	for header, want := range map[string]time.Duration{
 		"30": 30 * time.Second, " 7 ": 7 * time.Second, "": 0, "soon": 0, "-5": 0, "1.5": 0, "99999999999999999999": 0,

@@ -158,7 +158,7 @@ func TestAStoreThatIsAway(t *testing.T) {
 		s.store.fail(nil)
 		s.pass(time.Minute)
 		s.expect("shop/api prod 1a2b3c4 1.0.0: queued")
-		if n := len(s.lines("store does not answer")); n != 1 {
+		if n := len(s.log.Lines("store does not answer")); n != 1 {
 			t.Errorf("logged %d times", n)
 		}
 	})
@@ -173,7 +173,7 @@ func TestACursorThatIsGone(t *testing.T) {
 		s.ends(s.order("prod", "api", "1.0.0", sha), gitops.ActionCommit, "")
 		s.pass(time.Minute)
 		s.expect("shop/api prod 1a2b3c4 1.0.0: success")
-		if len(s.lines("goes on from the newest change")) != 1 {
+		if len(s.log.Lines("goes on from the newest change")) != 1 {
 			t.Error("nothing is said of it")
 		}
 	})

@@ -158,7 +158,7 @@ func TestARepositoryThatFailsHoldsUpNoOther(t *testing.T) {
 					}
 				}
 				s.pass(time.Hour)
-				if n := len(s.lines("GitHub not told", api)); n != 1 {
+				if n := len(s.log.Lines("GitHub not told", api)); n != 1 {
 					t.Errorf("it is said %d times", n)
 				}
 				if (s.refused() == 1) != c.refuses || s.late().IsZero() {
@@ -191,7 +191,7 @@ func TestWhatIsRefusedForGood(t *testing.T) {
 		s.ends(id, gitops.ActionCommit, "")
 		s.pass(time.Hour)
 		s.expect()
-		if s.counts("refused") != 1 || s.noted(id).Reason != refused.Message || len(s.lines("no deployment of the update", id)) != 1 {
+		if s.counts("refused") != 1 || s.noted(id).Reason != refused.Message || len(s.log.Lines("no deployment of the update", id)) != 1 {
 			t.Errorf("counted %v, noted %+v", s.counted, s.noted(id))
 		}
 		s.ends(s.order("prod", "api", "1.0.1", sha), gitops.ActionCommit, "")

@@ -1,14 +1,12 @@
 package feedback_test
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/server/feedback"
 )
 
-// site is a feedback.Recorder, and takes the log.
+// site is a feedback.Recorder.
 
 func (s *site) count(what string) {
 	s.mu.Lock()
@@ -48,22 +46,4 @@ func (s *site) counts(what string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counted[what]
-}
-
-func (s *site) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(line)
-}
-
-// lines are those of the log with all of the texts.
-func (s *site) lines(texts ...string) (found []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for line := range strings.Lines(s.log.String()) {
-		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
-			found = append(found, line)
-		}
-	}
-	return found
 }

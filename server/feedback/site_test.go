@@ -1,7 +1,6 @@
 package feedback_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/logtest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/server/feedback"
@@ -26,10 +26,10 @@ type site struct {
 	t     *testing.T
 	hub   *hub
 	store *store
+	log   logtest.Log
 
 	mu       sync.Mutex
 	sources  map[string]string // by app
-	log      bytes.Buffer
 	counted  map[string]int
 	behind   time.Time
 	refusing int
@@ -97,7 +97,7 @@ func (s *site) launch(holder string) (stop, kill func()) {
 	ended := make(chan struct{})
 	f := feedback.New(feedback.Config{
 		Site: func() feedback.Site { return s }, GitHub: func(string) feedback.GitHub { return s.hub }, Store: process, Recorder: s,
-		Logger: slog.New(slog.NewJSONHandler(s, nil)), Holder: holder, Now: now,
+		Logger: slog.New(slog.NewJSONHandler(&s.log, nil)), Holder: holder, Now: now,
 	})
 	go func() {
 		defer close(ended)

@@ -163,8 +163,8 @@ func TestTheCommitOfAnUpdate(t *testing.T) {
 				if said := s.noted(id).Reason; !strings.Contains(said, "GitHub knows no commit, or several, of shop/api") || !strings.Contains(said, strings.ReplaceAll(c.asked, " ", ", ")) {
 					t.Errorf("said %q", said)
 				}
-				if s.counts("no_commit") != 1 || len(s.lines("no deployment of the update", id)) != 1 {
-					t.Errorf("counted %v, and logged %q", s.counted, s.lines())
+				if s.counts("no_commit") != 1 || len(s.log.Lines("no deployment of the update", id)) != 1 {
+					t.Errorf("counted %v, and logged %q", s.counted, s.log.Lines())
 				}
 			})
 		})

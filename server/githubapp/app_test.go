@@ -1,7 +1,6 @@
 package githubapp_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -15,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
+	"github.com/tallyman-dev/tallyman/gitops/logtest"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
 )
@@ -29,23 +30,23 @@ const (
 // waits that are written down.
 type site struct {
 	t      *testing.T
+	clock  *clocktest.Clock
 	github *githubtest.Server
 	config githubapp.Config
+	log    logtest.Log
 
 	mu     sync.Mutex
-	now    time.Time
 	waited []time.Duration
-	log    bytes.Buffer
 }
 
 func newSite(t *testing.T) *site {
-	s := &site{t: t, github: githubtest.New(t), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	s.github.SetNow(s.clock)
+	s := &site{t: t, github: githubtest.New(t), clock: clocktest.New()}
+	s.github.SetNow(s.clock.Now)
 	s.github.Install(5678, repository, "myshop/other")
 	s.config = githubapp.Config{
 		AppID: githubtest.AppID, InstallationID: 5678, PrivateKeyFile: s.github.KeyFile(),
 		RepositoryURL: "https://github.com/myshop/manifests.git", APIURL: s.github.URL,
-		Logger: slog.New(slog.NewTextHandler(s, nil)), Now: s.clock,
+		Logger: slog.New(slog.NewTextHandler(&s.log, nil)), Now: s.clock.Now,
 		Wait: func(_ context.Context, d time.Duration) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -54,24 +55,6 @@ func newSite(t *testing.T) *site {
 		},
 	}
 	return s
-}
-
-func (s *site) clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *site) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
-}
-
-func (s *site) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(line)
 }
 
 func (s *site) app() *githubapp.App {
@@ -91,10 +74,8 @@ func (s *site) token(a *githubapp.App) string {
 	if err != nil || user != "x-access-token" || !s.github.Good(value) {
 		s.t.Fatalf("got %q, a token of %d bytes, %v", user, len(value), err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if strings.Contains(s.log.String(), value) {
-		s.t.Errorf("the token is logged: %s", s.log.String())
+	if lines := s.log.Lines(value); len(lines) > 0 {
+		s.t.Errorf("the token is logged: %q", lines)
 	}
 	return value
 }
@@ -145,7 +126,7 @@ func TestTheInstallationIsFound(t *testing.T) {
 	s.config.InstallationID = 0
 	a := s.app()
 	s.token(a)
-	s.pass(2 * time.Hour)
+	s.clock.Pass(2 * time.Hour)
 	s.token(a)
 	if n := s.github.Count(http.MethodGet, tryPath+"/installation"); n != 1 {
 		t.Errorf("looked for %d times", n)
@@ -154,7 +135,7 @@ func TestTheInstallationIsFound(t *testing.T) {
 	s.github.Uninstall(5678)
 	s.github.Install(5679, repository)
 	s.github.Expect(http.StatusNotFound)
-	s.pass(2 * time.Hour)
+	s.clock.Pass(2 * time.Hour)
 	if _, _, err := a.Basic(t.Context()); gitops.CodeOf(err) != gitops.NotFound {
 		t.Errorf("with the installation of before: %v", err)
 	}

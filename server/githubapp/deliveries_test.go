@@ -15,12 +15,12 @@ import (
 
 func TestDeliveriesPageByPage(t *testing.T) {
 	s := newSite(t)
-	old := s.clock().Add(-4 * 24 * time.Hour)
+	old := s.clock.Now().Add(-4 * 24 * time.Hour)
 	s.github.AddDelivery(githubtest.Delivery{ID: 1, GUID: "forgotten", DeliveredAt: old})
 	for i := range int64(250) {
-		s.github.AddDelivery(githubtest.Delivery{ID: 2 + i, GUID: "g" + strconv.FormatInt(i, 10), DeliveredAt: s.clock(), Installation: 5678, Repository: 9})
+		s.github.AddDelivery(githubtest.Delivery{ID: 2 + i, GUID: "g" + strconv.FormatInt(i, 10), DeliveredAt: s.clock.Now(), Installation: 5678, Repository: 9})
 	}
-	s.github.AddDelivery(githubtest.Delivery{ID: 900, GUID: "failed", DeliveredAt: s.clock(), Status: "failed to connect", StatusCode: 502, Event: "ping"})
+	s.github.AddDelivery(githubtest.Delivery{ID: 900, GUID: "failed", DeliveredAt: s.clock.Now(), Status: "failed to connect", StatusCode: 502, Event: "ping"})
 	a := s.app()
 	var all []githubapp.Delivery
 	pages := 0
@@ -37,17 +37,17 @@ func TestDeliveriesPageByPage(t *testing.T) {
 	if pages != 2 || len(all) != 251 || all[250].ID != 2 {
 		t.Errorf("%d deliveries after %d more pages", len(all), pages)
 	}
-	if diff := cmp.Diff(githubapp.Delivery{ID: 900, GUID: "failed", DeliveredAt: s.clock(), Event: "ping"}, all[0]); diff != "" {
+	if diff := cmp.Diff(githubapp.Delivery{ID: 900, GUID: "failed", DeliveredAt: s.clock.Now(), Event: "ping"}, all[0]); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(githubapp.Delivery{ID: 251, GUID: "g249", DeliveredAt: s.clock(), OK: true, Event: "repository_dispatch", Installation: 5678, Repository: 9}, all[1]); diff != "" {
+	if diff := cmp.Diff(githubapp.Delivery{ID: 251, GUID: "g249", DeliveredAt: s.clock.Now(), OK: true, Event: "repository_dispatch", Installation: 5678, Repository: 9}, all[1]); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestADeliveryAndItsRedelivery(t *testing.T) {
 	s := newSite(t)
-	s.github.AddDelivery(githubtest.Delivery{ID: 7, GUID: "g7", DeliveredAt: s.clock(), Payload: `{"action":"update-image"}`})
+	s.github.AddDelivery(githubtest.Delivery{ID: 7, GUID: "g7", DeliveredAt: s.clock.Now(), Payload: `{"action":"update-image"}`})
 	a := s.app()
 	request, err := a.DeliveryRequest(t.Context(), 7)
 	if err != nil {

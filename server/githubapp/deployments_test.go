@@ -72,7 +72,7 @@ func TestADeploymentIsMadeAndFound(t *testing.T) {
 	for range 104 {
 		_, err := d.Deploy(t.Context(), source, newDeployment(sha))
 		s.must(err)
-		s.pass(time.Second)
+		s.clock.Pass(time.Second)
 	}
 	newest, complete, err := d.Deployments(t.Context(), source)
 	s.must(err)
@@ -121,7 +121,7 @@ func TestATokenForDeployments(t *testing.T) {
 	if diff := cmp.Diff([]string{source}, s.github.Reached(tokens[0])); diff != "" {
 		t.Error(diff)
 	}
-	s.pass(59 * time.Minute)
+	s.clock.Pass(59 * time.Minute)
 	_, err := d.Deploy(t.Context(), source, newDeployment(single))
 	s.must(err)
 	if n := s.github.Count(http.MethodPost, sourceMint); n != 2 {
@@ -212,7 +212,7 @@ func TestAFreshTokenAndARevokedOne(t *testing.T) {
 	_, err := d.Deploy(t.Context(), source, newDeployment(single))
 	s.must(err)
 	s.github.Revoke()
-	s.pass(2 * time.Minute)
+	s.clock.Pass(2 * time.Minute)
 	if _, err := d.Deploy(t.Context(), source, newDeployment(single)); gitops.CodeOf(err) != gitops.Unauthorized {
 		t.Errorf("a revoked token: %v", err)
 	}
@@ -232,11 +232,11 @@ func TestADeploymentThatIsGone(t *testing.T) {
 	id, err := d.Deploy(t.Context(), source, newDeployment(single))
 	s.must(err)
 	repository.Delete(id)
-	s.pass(2 * time.Minute)
+	s.clock.Pass(2 * time.Minute)
 	if _, err := d.LastStatus(t.Context(), source, id); gitops.CodeOf(err) != gitops.Rejected || !strings.Contains(gitops.PublicOf(err), "the deployment in myshop/api was deleted") {
 		t.Errorf("%v", err)
 	}
-	s.pass(2 * time.Minute)
+	s.clock.Pass(2 * time.Minute)
 	s.github.Uninstall(77)
 	for n, want := range []gitops.Code{gitops.Unauthorized, gitops.NotFound} {
 		if err := d.SetStatus(t.Context(), source, id, githubapp.DeploymentStatus{State: "success"}); gitops.CodeOf(err) != want {

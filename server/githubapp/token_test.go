@@ -42,11 +42,11 @@ func TestATokenIsRenewedInTime(t *testing.T) {
 	s := newSite(t)
 	a := s.app()
 	first := s.token(a)
-	s.pass(49 * time.Minute)
+	s.clock.Pass(49 * time.Minute)
 	if s.token(a) != first || s.minted() != 1 {
 		t.Error("renewed with more than 10 minutes left")
 	}
-	s.pass(2 * time.Minute)
+	s.clock.Pass(2 * time.Minute)
 	hold := make(chan struct{})
 	s.github.Inject(githubtest.Fault{Method: http.MethodPost, Path: mintPath, Times: 1, Wait: hold})
 	if s.token(a) != first {
@@ -63,7 +63,7 @@ func TestATokenIsRenewedInTime(t *testing.T) {
 	s = newSite(t)
 	a = s.app()
 	first = s.token(a)
-	s.pass(58*time.Minute + time.Second)
+	s.clock.Pass(58*time.Minute + time.Second)
 	if s.token(a) == first {
 		t.Error("handed out with less than 2 minutes left")
 	}
@@ -75,7 +75,7 @@ func TestARenewalThatFails(t *testing.T) {
 	s := newSite(t)
 	a := s.app()
 	first := s.token(a)
-	s.pass(51 * time.Minute)
+	s.clock.Pass(51 * time.Minute)
 	s.github.Inject(githubtest.Fault{Method: http.MethodPost, Path: mintPath, Times: 9, Status: 502})
 	for range 20 {
 		if s.token(a) != first {
@@ -86,13 +86,13 @@ func TestARenewalThatFails(t *testing.T) {
 	if s.minted() != 2 {
 		t.Errorf("asked %d times", s.minted())
 	}
-	s.pass(31 * time.Second)
+	s.clock.Pass(31 * time.Second)
 	s.token(a)
 	a.Settle()
 	if s.minted() != 3 {
 		t.Errorf("asked %d times after half a minute", s.minted())
 	}
-	s.pass(8 * time.Minute)
+	s.clock.Pass(8 * time.Minute)
 	for range 2 {
 		if _, _, err := a.Basic(t.Context()); gitops.CodeOf(err) != gitops.Unavailable {
 			t.Errorf("without a token: %v", err)
@@ -154,7 +154,7 @@ func TestTheKeyIsReadAgain(t *testing.T) {
 	a := s.app()
 	s.token(a)
 	s.github.NewKey()
-	s.pass(2 * time.Hour)
+	s.clock.Pass(2 * time.Hour)
 	s.github.Expect(http.StatusUnauthorized)
 	if _, _, err := a.Basic(t.Context()); gitops.CodeOf(err) != gitops.Unauthorized || !strings.Contains(err.Error(), "is the key this App's") {
 		t.Errorf("with the old key: %v", err)

@@ -16,10 +16,10 @@ import (
 func TestADuplicateIsNotMissed(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(1, "g1", "main-1", true)
-	s.pass(time.Second)
-	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock(), Payload: payload("main-1", "g1")})
+	s.clock.Pass(time.Second)
+	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock.Now(), Payload: payload("main-1", "g1")})
 	s.expect("github accepted", "recovered", "github duplicate")
 	s.expect()
 	for _, path := range []string{"/app/hook/deliveries/1", "/app/hook/deliveries/2"} {
@@ -35,7 +35,7 @@ func TestWhatIsNotKeptIsFetchedOnce(t *testing.T) {
 	const sent, kept = 103, 100
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	for id := range int64(sent) {
 		s.sent(id+1, fmt.Sprint("g", id), "prod-1", true)
 	}

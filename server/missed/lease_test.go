@@ -52,14 +52,14 @@ func (a slowApp) Deliveries(ctx context.Context, cursor string) ([]githubapp.Del
 func TestALongSweepKeepsItsLease(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	for id := range int64(350) {
 		s.sent(id+1, "g1", "main-1", false)
 	}
 	pages := 0
 	s.sweeper.App = slowApp{s.sweeper.App, func() {
 		pages++
-		s.pass(80 * time.Second)
+		s.clock.Pass(80 * time.Second)
 		if lease := s.claimed("another"); len(lease) != 0 {
 			t.Errorf("at page %d another has the lease", pages)
 		}
@@ -74,12 +74,12 @@ func TestALongSweepKeepsItsLease(t *testing.T) {
 func TestASweepEndsWithItsLease(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	for id := range int64(250) {
 		s.sent(id+1, "g1", "main-1", false)
 	}
 	s.sweeper.App = slowApp{s.sweeper.App, func() {
-		s.pass(80 * time.Second)
+		s.clock.Pass(80 * time.Second)
 		s.store.KillHolder("this")
 		s.claimed("another")
 	}}

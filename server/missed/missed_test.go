@@ -18,23 +18,23 @@ import (
 func TestSweep(t *testing.T) {
 	s := newSite(t)
 	s.sent(1, "before", "main-0", false) // before tallyman was there: not for it
-	s.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.expect()
-	s.pass(time.Hour)
-	first := s.clock()
+	s.clock.Pass(time.Hour)
+	first := s.clock.Now()
 	s.sent(2, "g1", "main-1", false)
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(3, "g2", "main-2", true)
 	s.arrives("g2", "main-2")
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(4, "g3", "main-3", false)
 	s.sent(5, "g1", "main-1", false) // tried again by hand, in vain
 	s.sent(6, "g4", "prod-4", false)
 	s.sent(7, "g5", "main-5", true) // GitHub believes that it arrived: it was answered, and then lost
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.expect("github accepted", "recovered", "github rejected", "recovered", "github accepted", "recovered", "github accepted", "recovered")
 	d := s.stored("g1")
-	if !d.EventTime.Equal(first) || !d.ReceivedAt.Equal(s.clock()) || d.Actor != "github:ann" || d.Remote != "" || d.Credential != "GitHub App's list of deliveries" || !d.Recovered {
+	if !d.EventTime.Equal(first) || !d.ReceivedAt.Equal(s.clock.Now()) || d.Actor != "github:ann" || d.Remote != "" || d.Credential != "GitHub App's list of deliveries" || !d.Recovered {
 		t.Errorf("%+v", d)
 	}
 	// main-1 happened before main-2, which came by itself.
@@ -57,12 +57,12 @@ func TestSweep(t *testing.T) {
 func TestTheNewestIsTakenInFirst(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(1, "g1", "main-1", false)
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(2, "g2", "main-2", false)
 	s.sent(3, "g3", "main-3", false)
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.expect("github accepted", "recovered", "github accepted", "recovered", "github accepted", "recovered")
 	if got := s.stored("g1").Updates[0].State; got != gitops.Superseded {
 		t.Errorf("the oldest is %s", got)
@@ -78,14 +78,14 @@ func TestTheNewestIsTakenInFirst(t *testing.T) {
 func TestFirstSweepOfAnOldStore(t *testing.T) {
 	s := newSite(t)
 	s.sent(1, "long ago", "main-0", false)
-	s.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.arrives("g1", "main-1")
-	s.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.sent(2, "g2", "main-2", false)
-	s.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.expect("github accepted", "recovered")
 	// What is told late, or by another clock, is found all the same.
-	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock().Add(-overlap / 2), Payload: payload("main-3", "g3")})
+	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock.Now().Add(-overlap / 2), Payload: payload("main-3", "g3")})
 	s.expect("github accepted", "recovered")
 }
 
@@ -98,8 +98,8 @@ func TestSweepAfterALongTime(t *testing.T) {
 	for id := range int64(250) {
 		s.sent(id+1, fmt.Sprint("g", id), fmt.Sprint("main-", id), false)
 	}
-	s.pass(4 * 24 * time.Hour)
-	s.github.SetNow(func() time.Time { return s.clock().Add(-2 * 24 * time.Hour) })
+	s.clock.Pass(4 * 24 * time.Hour)
+	s.github.SetNow(func() time.Time { return s.clock.Now().Add(-2 * 24 * time.Hour) })
 	s.sent(1000, "new", "main-new", false)
 	s.expect("github accepted", "recovered")
 	if calls := s.github.Count(http.MethodGet, "/app/hook/deliveries"); calls != 2 { // the first sweep's, and this one's
@@ -111,7 +111,7 @@ func TestSweepAfterALongTime(t *testing.T) {
 func TestRedelivery(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(1, "g1", "main-1", false)
 	s.github.Inject(githubtest.Fault{Method: http.MethodGet, Path: "/app/hook/deliveries/1", Times: 2, Status: 404, Body: `{"message": "Not Found"}`})
 	s.expect("redelivered")
@@ -120,10 +120,10 @@ func TestRedelivery(t *testing.T) {
 		t.Error(diff)
 	}
 	// GitHub does so, in vain, and remembers of that attempt what it sent.
-	first := s.clock()
-	s.pass(time.Hour)
+	first := s.clock.Now()
+	s.clock.Pass(time.Hour)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(2, "g1", "main-1", false)
 	s.expect("github accepted", "recovered")
 	if d := s.stored("g1"); !d.EventTime.Equal(first) {
@@ -136,10 +136,10 @@ func TestRedelivery(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
-	s.github.AddDelivery(githubtest.Delivery{ID: 1, GUID: "g1", DeliveredAt: s.clock(), Payload: `"text"`})
-	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock(), Payload: payload("main-2", "g2"), Headers: map[string]string{"X-GitHub-Delivery": "g9"}})
-	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock(), Payload: payload("main-3", "g3"), Headers: map[string]string{"content-type": "application/x-www-form-urlencoded"}})
+	s.clock.Pass(time.Minute)
+	s.github.AddDelivery(githubtest.Delivery{ID: 1, GUID: "g1", DeliveredAt: s.clock.Now(), Payload: `"text"`})
+	s.github.AddDelivery(githubtest.Delivery{ID: 2, GUID: "g2", DeliveredAt: s.clock.Now(), Payload: payload("main-2", "g2"), Headers: map[string]string{"X-GitHub-Delivery": "g9"}})
+	s.github.AddDelivery(githubtest.Delivery{ID: 3, GUID: "g3", DeliveredAt: s.clock.Now(), Payload: payload("main-3", "g3"), Headers: map[string]string{"content-type": "application/x-www-form-urlencoded"}})
 	s.expect("unreadable", "unreadable", "github accepted", "recovered")
 	s.expect()
 }
@@ -163,10 +163,10 @@ func TestSweepGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			s.expect()
-			s.pass(time.Hour)
+			s.clock.Pass(time.Hour)
 			s.sent(1, "g1", "main-1", false)
 			s.sent(2, "g2", "main-2", false)
-			s.pass(time.Hour)
+			s.clock.Pass(time.Hour)
 			c.fault.Method = http.MethodGet
 			s.github.Inject(c.fault)
 			got, err := s.sweep()
@@ -176,7 +176,7 @@ func TestSweepGoesOn(t *testing.T) {
 			if diff := cmp.Diff(c.first, got); diff != "" {
 				t.Error(diff)
 			}
-			s.pass(time.Hour)
+			s.clock.Pass(time.Hour)
 			if got, err = s.sweep(); err != nil {
 				t.Error(err)
 			}
@@ -191,7 +191,7 @@ func TestSweepGoesOn(t *testing.T) {
 func TestSweepGivesUp(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	for id := range int64(5) {
 		s.sent(id+1, fmt.Sprint("g", id), "main-1", false)
 		s.github.Inject(githubtest.Fault{Method: http.MethodGet, Path: fmt.Sprint("/app/hook/deliveries/", id+1), Times: 1, Status: 502})
@@ -208,7 +208,7 @@ func TestSweepGivesUp(t *testing.T) {
 func TestSweepGoesRoundWhatFails(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	for id := range int64(5) {
 		s.sent(id+1, fmt.Sprint("g", id), "main-1", false)
 		if id < 3 {
@@ -244,9 +244,9 @@ func TestRunEnds(t *testing.T) {
 func TestHintsAreNotMissed(t *testing.T) {
 	s := newSite(t)
 	s.expect()
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	for i, kind := range []string{"push", "pull_request", "pull_request_review", "merge_group", "installation"} {
-		s.github.AddDelivery(githubtest.Delivery{ID: int64(i + 1), GUID: kind, Event: kind, DeliveredAt: s.clock(), Status: "failed to connect to host", StatusCode: 502, Payload: `{}`})
+		s.github.AddDelivery(githubtest.Delivery{ID: int64(i + 1), GUID: kind, Event: kind, DeliveredAt: s.clock.Now(), Status: "failed to connect to host", StatusCode: 502, Payload: `{}`})
 	}
 	s.sent(9, "g1", "main-1", false)
 	s.expect("github accepted", "recovered")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
@@ -24,6 +25,7 @@ import (
 // own recorder, and its clock is moved, not waited for.
 type site struct {
 	t       *testing.T
+	clock   *clocktest.Clock
 	github  *githubtest.Server
 	store   *queuetest.Model
 	intake  *webhook.Intake
@@ -32,23 +34,22 @@ type site struct {
 	unconfigured bool
 
 	mu       sync.Mutex
-	now      time.Time
 	outcomes []string
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, github: githubtest.New(t), now: time.Now().UTC().Truncate(time.Second)}
+	s := &site{t: t, github: githubtest.New(t), clock: clocktest.At(time.Now().UTC().Truncate(time.Second))}
 	s.github.Install(5678, "shop/manifests")
-	s.github.SetNow(s.clock)
+	s.github.SetNow(s.clock.Now)
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	app, err := githubapp.New(githubapp.Config{
 		AppID: githubtest.AppID, PrivateKeyFile: s.github.KeyFile(), APIURL: s.github.URL,
-		RepositoryURL: "https://github.example/shop/manifests.git", Now: s.clock, Logger: logger,
+		RepositoryURL: "https://github.example/shop/manifests.git", Now: s.clock.Now, Logger: logger,
 	})
 	s.must(err)
 	t.Cleanup(func() { s.must(app.Close()) })
-	s.store = queuetest.NewModel(s.clock, queuetest.Hooks{})
+	s.store = queuetest.NewModel(s.clock.Now, queuetest.Hooks{})
 	planner, err := policy.New(policy.Config{
 		Environments: map[string]policy.Environment{"dev": {Tags: policy.TagRule{Match: "main-.*"}}},
 		Apps:         map[string]policy.App{"api": {}},
@@ -62,9 +63,9 @@ func newSite(t *testing.T) *site {
 	s.must(err)
 	receiver, err := github.New(func() [][]byte { return [][]byte{[]byte("a secret that nothing here is signed with")} }, []string{"update-image"})
 	s.must(err)
-	s.intake = &webhook.Intake{Planner: planner, Authorizer: list, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock}
+	s.intake = &webhook.Intake{Planner: planner, Authorizer: list, Inbox: s.store, Recorder: s, Logger: logger, Now: s.clock.Now}
 	s.sweeper = missed.New(missed.Config{Job: "job/missed",
-		App: app, Store: s.store, Recorder: s, Logger: logger, Holder: "this", Now: s.clock,
+		App: app, Store: s.store, Recorder: s, Logger: logger, Holder: "this", Now: s.clock.Now,
 		GitHub: func() (missed.Destination, bool) {
 			return missed.Destination{Receiver: receiver, Intake: s.intake}, !s.unconfigured
 		},
@@ -77,18 +78,6 @@ func (s *site) must(err error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-}
-
-func (s *site) clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *site) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
 }
 
 func (s *site) note(what string) {
@@ -134,7 +123,7 @@ func (s *site) arrives(guid, tag string) {
 
 // sent is an attempt of GitHub's to deliver a dispatch; ok says whether it arrived.
 func (s *site) sent(id int64, guid, tag string, ok bool) {
-	d := githubtest.Delivery{ID: id, GUID: guid, DeliveredAt: s.clock(), Payload: payload(tag, guid)}
+	d := githubtest.Delivery{ID: id, GUID: guid, DeliveredAt: s.clock.Now(), Payload: payload(tag, guid)}
 	if !ok {
 		d.Status, d.StatusCode = "failed to connect to host", 502
 	}

@@ -28,7 +28,7 @@ func TestWhatWaitsIsTakenInAgain(t *testing.T) {
 	})
 	s.must(err)
 	s.intake.Planner, s.intake.Inbox, s.intake.Waiting = planner, losingStore{s.store}, s.store
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.sent(1, "g1", "main-1", true)
 	s.expect("github waiting", "recovered")
 	s.intake.Inbox = s.store

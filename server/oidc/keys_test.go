@@ -31,22 +31,22 @@ func TestRotation(t *testing.T) {
 	must()
 	old := s.issuer.Token(audience, nil)
 	s.issuer.Rotate()
-	s.pass(11 * time.Second)
+	s.clock.Pass(11 * time.Second)
 	must() // the new key is fetched when it is first seen
 	if _, err := v.Authenticate(t.Context(), old); err != nil {
 		t.Errorf("with the old key: %v", err)
 	}
 	s.issuer.TakeBack()
-	s.pass(16 * time.Minute)
+	s.clock.Pass(16 * time.Minute)
 	must() // which has the keys fetched again, beside the work
 	v.Settle()
 	old = s.issuer.Token(audience, nil)
 	s.issuer.Rotate()
 	s.issuer.TakeBack()
-	s.pass(16 * time.Minute)
+	s.clock.Pass(16 * time.Minute)
 	_, _ = v.Authenticate(t.Context(), old)
 	v.Settle()
-	_, err := v.Authenticate(t.Context(), s.issuer.Token(audience, map[string]any{"iat": s.clock().Unix()}))
+	_, err := v.Authenticate(t.Context(), s.issuer.Token(audience, map[string]any{"iat": s.clock.Now().Unix()}))
 	if err != nil {
 		t.Error(err)
 	}
@@ -70,7 +70,7 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("while the issuer is away: %v", err)
 	}
 	s.issuer.SetAway(false)
-	s.pass(11 * time.Second)
+	s.clock.Pass(11 * time.Second)
 	if err := v.Prepare(t.Context(), s.issuer.Token(audience, nil)); err != nil || s.issuer.Fetches() != 1 {
 		t.Errorf("%v, and the keys were fetched %d times", err, s.issuer.Fetches())
 	}
@@ -110,7 +110,7 @@ func TestAFloodOfUnknownKeys(t *testing.T) {
 	if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
 		t.Errorf("a good token meanwhile: %v", err)
 	}
-	s.pass(11 * time.Second)
+	s.clock.Pass(11 * time.Second)
 	flood()
 	if n := s.issuer.Fetches(); n != 2 {
 		t.Errorf("the keys were fetched %d times", n)
@@ -127,13 +127,13 @@ func TestTheIssuerIsAway(t *testing.T) {
 	s.issuer.SetAway(false)
 	_, err = v.Authenticate(t.Context(), token)
 	refused(t, err, gitops.Unavailable, "cannot be fetched", token) // not asked again so soon
-	s.pass(11 * time.Second)
+	s.clock.Pass(11 * time.Second)
 	if _, err := v.Authenticate(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	// What is known goes on for a day.
 	s.issuer.SetAway(true)
-	s.pass(23 * time.Hour)
+	s.clock.Pass(23 * time.Hour)
 	for range 2 {
 		if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
 			t.Errorf("with the keys of before: %v", err)
@@ -141,11 +141,11 @@ func TestTheIssuerIsAway(t *testing.T) {
 		v.Settle()
 	}
 	s.issuer.Rotate()
-	s.pass(11 * time.Second)
+	s.clock.Pass(11 * time.Second)
 	token = s.issuer.Token(audience, nil)
 	_, err = v.Authenticate(t.Context(), token)
 	refused(t, err, gitops.Unavailable, "cannot be fetched", token) // it may well be good
-	s.pass(2 * time.Hour)
+	s.clock.Pass(2 * time.Hour)
 	_, err = v.Authenticate(t.Context(), token)
 	refused(t, err, gitops.Unavailable, "cannot be fetched", token)
 }
@@ -159,12 +159,12 @@ func TestKeysAreGoodForADay(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.issuer.SetAway(true)
-	s.pass(24*time.Hour - time.Second)
+	s.clock.Pass(24*time.Hour - time.Second)
 	if _, err := v.Authenticate(t.Context(), s.issuer.Token(audience, nil)); err != nil {
 		t.Errorf("within the day: %v", err)
 	}
 	v.Settle()
-	s.pass(time.Second)
+	s.clock.Pass(time.Second)
 	token := s.issuer.Token(audience, nil)
 	_, err := v.Authenticate(t.Context(), token)
 	refused(t, err, gitops.Unavailable, "cannot be fetched", token)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/server/oidc"
 	"github.com/tallyman-dev/tallyman/server/oidc/oidctest"
 	"github.com/tallyman-dev/tallyman/server/secrettest"
@@ -25,33 +25,19 @@ const audience = "https://tallyman.example.com"
 // site is a verifier beside an issuer, with a clock that stands until it is moved.
 type site struct {
 	t      *testing.T
+	clock  *clocktest.Clock
 	issuer *oidctest.Issuer
 	config oidc.Config
-
-	mu  sync.Mutex
-	now time.Time
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, issuer: oidctest.New(t), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	s.issuer.SetNow(s.clock)
+	s := &site{t: t, issuer: oidctest.New(t), clock: clocktest.New()}
+	s.issuer.SetNow(s.clock.Now)
 	s.config = oidc.Config{
-		Audience: audience, Issuers: []string{s.issuer.URL}, MaxAge: 10 * time.Minute, Now: s.clock,
+		Audience: audience, Issuers: []string{s.issuer.URL}, MaxAge: 10 * time.Minute, Now: s.clock.Now,
 	}
 	return s
-}
-
-func (s *site) clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *site) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
 }
 
 func (s *site) verifier() *oidc.Verifier {
@@ -138,7 +124,7 @@ func TestTheRevisionOfAJob(t *testing.T) {
 func TestTokensThatAreNotGood(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()
-	now := s.clock().Unix()
+	now := s.clock.Now().Unix()
 	other := secrettest.Key(t)
 	good := s.issuer.Token(audience, nil)
 	parts := strings.Split(good, ".")
@@ -194,7 +180,7 @@ func TestTokensThatAreNotGood(t *testing.T) {
 func TestTimes(t *testing.T) {
 	s := newSite(t)
 	v := s.verifier()
-	now := s.clock().Unix()
+	now := s.clock.Now().Unix()
 	for name, changes := range map[string]map[string]any{
 		"expires now":           {"exp": now},
 		"made in half a minute": {"iat": now + 30},

@@ -34,7 +34,7 @@ func TestWhatIsRememberedOfAToken(t *testing.T) {
 	s, other := newSite(t), newSite(t)
 	s.config.Issuers = append(s.config.Issuers, other.issuer.URL)
 	v := s.verifier()
-	spent, end := book{}, s.clock().Add(time.Hour)
+	spent, end := book{}, s.clock.Now().Add(time.Hour)
 	for order, issuer := range map[string]*oidctest.Issuer{"one": s.issuer, "another": other.issuer} {
 		caller, err := v.Authenticate(t.Context(), issuer.Token(audience, map[string]any{"jti": "the-same", "exp": end.Unix()}))
 		if err != nil {

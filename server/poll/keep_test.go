@@ -212,7 +212,7 @@ func TestManyMovedTags(t *testing.T) {
 		}
 		s.round()
 		s.round()
-		if n := s.recorder.soFar().moved["prod"]; n != 130 || len(s.lines("more moved tags")) != 1 {
+		if n := s.recorder.soFar().moved["prod"]; n != 130 || len(s.log.Lines("more moved tags")) != 1 {
 			t.Errorf("in all %d were refused", n)
 		}
 	})

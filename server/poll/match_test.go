@@ -48,7 +48,7 @@ func TestAnOldImageUnderANewTag(t *testing.T) {
 		s.round()
 		s.round()
 		s.expect("eventbridge dev api main-bbb", "registry prod api 1.1.0")
-		if lines := s.lines(`"tag":"main-ccc"`, `"environment":"dev"`, "its image was pushed before what was accepted last"); len(lines) != 1 {
+		if lines := s.log.Lines(`"tag":"main-ccc"`, `"environment":"dev"`, "its image was pushed before what was accepted last"); len(lines) != 1 {
 			t.Errorf("logged %q", lines)
 		}
 		if d := s.deliveries()[0]; d.Updates[0].Tag != "1.1.0" || !d.EventTime.IsZero() {
@@ -109,7 +109,7 @@ func TestAVersionFromBeforeAPersonsOrder(t *testing.T) {
 		s.round()
 		s.round()
 		s.expect("api prod api 1.0.0")
-		if lines := s.lines(`"tag":"1.1.0"`, `"environment":"prod"`, "its image was pushed before what was accepted last"); len(lines) != 1 {
+		if lines := s.log.Lines(`"tag":"1.1.0"`, `"environment":"prod"`, "its image was pushed before what was accepted last"); len(lines) != 1 {
 			t.Errorf("logged %q", lines)
 		}
 		s.has(ecrAPI, lost, pushed("1.2.0", "c", 0))

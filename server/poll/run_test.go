@@ -59,7 +59,7 @@ func TestAPollEndsWithItsLease(t *testing.T) {
 		s.round()
 		s.round()
 		s.expect()
-		if len(s.lines("the lease was lost")) != 1 {
+		if len(s.log.Lines("the lease was lost")) != 1 {
 			t.Error("nothing is said of the lease")
 		}
 		if len(s.recorder.soFar().complete) != 0 {
@@ -142,7 +142,7 @@ func TestListsThatAreTooLong(t *testing.T) {
 		if n := len(s.registries.requests(ghcr)); n != 1000 {
 			t.Errorf("%d pages were read", n)
 		}
-		if len(s.lines("more tags than a poll reads", ghcr)) != 1 {
+		if len(s.log.Lines("more tags than a poll reads", ghcr)) != 1 {
 			t.Error("nothing is said of it")
 		}
 		s.expect()
@@ -219,7 +219,7 @@ func TestAFailureIsLoggedOncePerChange(t *testing.T) {
 		s.registries.fail(ghcr, 1, request("1"), request("2"), request("3"), denied, denied, away)
 		s.pass(2 * time.Hour)
 		var messages []string
-		for _, line := range s.lines(`"host":"ghcr.io"`) {
+		for _, line := range s.log.Lines(`"host":"ghcr.io"`) {
 			for _, part := range []string{"registry not polled, retrying", "registry polled again"} {
 				if strings.Contains(line, part) {
 					messages = append(messages, part)
@@ -255,7 +255,7 @@ func TestARepositoryThatFailsStopsNoOther(t *testing.T) {
 			if late := now().Sub(s.recorder.soFar().complete["ghcr.io"]); late < 3*every || late > 4*every {
 				t.Errorf("%s: the host counts as complete %s ago", code, late)
 			}
-			if code != gitops.Unavailable && len(s.lines("registry not polled", broken)) != 1 {
+			if code != gitops.Unavailable && len(s.log.Lines("registry not polled", broken)) != 1 {
 				t.Errorf("%s: it is not logged once", code)
 			}
 			s.registries.fail(broken, 100)

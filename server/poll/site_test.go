@@ -1,7 +1,6 @@
 package poll_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -19,6 +18,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/acts"
+	"github.com/tallyman-dev/tallyman/gitops/logtest"
 	"github.com/tallyman-dev/tallyman/gitops/policy"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/queuetest"
@@ -43,14 +43,14 @@ type site struct {
 	config     policy.Config
 	polls      map[string]poll.Environment
 	branch     map[gitops.Place]string // tags
-	lenient    bool                    // the intake refuses no moved tag
-	stop       func()                  // stops the replica
+	log        logtest.Log
+	lenient    bool   // the intake refuses no moved tag
+	stop       func() // stops the replica
 	jitter     func(n time.Duration) time.Duration
 
 	mu      sync.Mutex
 	current *poll.Site
 	events  []string // what was accepted since the last look
-	log     bytes.Buffer
 }
 
 // play plays a test with a poller at work.
@@ -155,27 +155,7 @@ func (s *site) must(err error) {
 	}
 }
 
-// logger writes what lines says.
-func (s *site) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(s, nil)) }
-
-func (s *site) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(line)
-}
-
-// lines are those of the log with all of the texts, since the last call.
-func (s *site) lines(texts ...string) (found []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for line := range strings.Lines(s.log.String()) {
-		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
-			found = append(found, line)
-		}
-	}
-	s.log.Reset()
-	return found
-}
+func (s *site) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(&s.log, nil)) }
 
 // accepted notes what the store took in, by source: each update, and of what asks for
 // nothing the reason.

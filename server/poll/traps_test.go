@@ -42,7 +42,7 @@ func TestTheFirstScanIsLogged(t *testing.T) {
 		s.has(ghcr, of("1.0.0", "1.1.0", "1.2.0")...)
 		s.round()
 		s.expect("registry prod web 1.2.0")
-		if lines := s.lines("images recorded", `"repository":"`+ghcr+`"`); len(lines) != 1 || !strings.Contains(lines[0], `"tags":2`) {
+		if lines := s.log.Lines("images recorded", `"repository":"`+ghcr+`"`); len(lines) != 1 || !strings.Contains(lines[0], `"tags":2`) {
 			t.Errorf("logged %q", lines)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/logtest"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -22,24 +23,7 @@ import (
 type secretDir struct {
 	t   *testing.T
 	dir string
-	log lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log logtest.Log
 }
 
 func (d *secretDir) write(name, content string) string {
@@ -135,8 +119,8 @@ func TestSecretFilesAreReadAgain(t *testing.T) {
 	if n := testing.AllocsPerRun(50, func() { s.Current() }); n > 8 {
 		t.Errorf("looking costs %v allocations", n)
 	}
-	if text := d.log.String(); strings.Contains(text, "s3cret") {
-		t.Errorf("logged %s", text)
+	if lines := d.log.Lines("s3cret"); len(lines) > 0 {
+		t.Errorf("logged %q", lines)
 	}
 }
 
@@ -164,8 +148,8 @@ func TestSecretFilesKeepWhatWasGood(t *testing.T) {
 			}
 		}
 	}
-	if text := d.log.String(); strings.Count(text, "using the previous secret") != 3 || strings.Contains(text, "s3cret") {
-		t.Errorf("logged %s", text)
+	if len(d.log.Lines("using the previous secret")) != 3 || len(d.log.Lines("s3cret")) > 0 {
+		t.Errorf("logged %q", d.log.Lines())
 	}
 	d.write("a", "s3cret-2")
 	if diff := cmp.Diff([]string{"s3cret-2"}, texts(s.Current())); diff != "" {

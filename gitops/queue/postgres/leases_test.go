@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/gitops/queue/postgres"
 )
@@ -62,15 +63,15 @@ func claimUntil(t *testing.T, s *postgres.Store, holder string, names ...string)
 // recorded.
 func TestPausedHolder(t *testing.T) {
 	a := schema(t)
-	var clock clock
-	paused, other := openAt(t, a, clock.now), openAt(t, a, clock.now)
+	clock := clocktest.New()
+	paused, other := openAt(t, a, clock.Now), openAt(t, a, clock.Now)
 	id := accept(t, other, order("1", "api")).Updates[0].ID
 	lost := claim(t, paused, "one", "dev", 30*time.Second)
-	clock.advance(30*time.Second - time.Microsecond)
+	clock.Pass(30*time.Second - time.Microsecond)
 	if claimed, err := other.Claim(t.Context(), "two", []string{"dev"}, time.Hour); err != nil || len(claimed) > 0 {
 		t.Fatalf("before the lease has run out: %+v, %v", claimed, err)
 	}
-	clock.advance(time.Microsecond)
+	clock.Pass(time.Microsecond)
 	l := claim(t, other, "two", "dev", time.Hour)
 	if _, err := paused.Report(t.Context(), lost, committed(id)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("the paused holder reports: %v", err)
@@ -81,24 +82,6 @@ func TestPausedHolder(t *testing.T) {
 	if _, err := other.Report(t.Context(), l, committed(id)); err != nil {
 		t.Error(err)
 	}
-}
-
-// clock is a time that the test sets.
-type clock struct {
-	mu    sync.Mutex
-	since time.Duration
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(c.since)
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.since += d
 }
 
 func openAt(t *testing.T, a postgres.Address, now func() time.Time) *postgres.Store {

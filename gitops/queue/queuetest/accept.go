@@ -13,7 +13,7 @@ import (
 )
 
 func everythingIsKept(s *script) {
-	d := s.event(s.clock.now().Add(-time.Second), "dev/api", "prod/api", "dev/web")
+	d := s.event(s.clock.Now().Add(-time.Second), "dev/api", "prod/api", "dev/web")
 	d.ID = "everything:1.2-3_4"
 	d.Reason = "staging takes no tag that begins with main-"
 	d.Body = []byte("\x00\xff{\"a\": \"\u00fc'; --\"}\r\n")
@@ -24,7 +24,7 @@ func everythingIsKept(s *script) {
 	d = s.order("dev/api")
 	d.Actor, d.Remote, d.Credential, d.Body = "", "", "", nil
 	s.accept(d)
-	d = s.event(s.clock.now().Add(-time.Second), "prod/web")
+	d = s.event(s.clock.Now().Add(-time.Second), "prod/web")
 	d.Recovered, d.Remote = true, ""
 	s.accept(d)
 	s.reopen()
@@ -117,7 +117,7 @@ func duplicatesAtOnce(s *script) {
 // sameSecond checks that an event whose sender gives whole seconds is not late
 // after one whose sender gave the fraction.
 func sameSecond(s *script) {
-	second := s.clock.now().Add(time.Hour).Truncate(time.Second)
+	second := s.clock.Now().Add(time.Hour).Truncate(time.Second)
 	s.advance(2 * time.Hour)
 	s.accept(s.event(second.Add(400*time.Millisecond), "dev/api"))
 	if d := s.accept(s.event(second, "dev/api")); d.Updates[0].State != gitops.Pending {
@@ -129,7 +129,7 @@ func sameSecond(s *script) {
 }
 
 func lateAfterReopen(s *script) {
-	at := s.clock.now()
+	at := s.clock.Now()
 	s.accept(s.event(at.Add(-time.Second), "dev/api"))
 	s.crash()
 	s.accept(s.event(at.Add(-2*time.Second), "dev/api"))
@@ -186,7 +186,7 @@ func bounds(s *script) {
 	s.code("Report", err, "")
 	var pruned int
 	asked, err = patiently(func() (err error) {
-		pruned, err = s.q.Prune(s.t.Context(), s.clock.now().Add(time.Hour), 1)
+		pruned, err = s.q.Prune(s.t.Context(), s.clock.Now().Add(time.Hour), 1)
 		return err
 	})
 	s.code("Prune", err, "")

@@ -61,13 +61,13 @@ func everyOrderAndDecision(s *script) {
 			s.t.Fatalf("%s: the audit has %d entries; want %d", what, got, want)
 		}
 	}
-	d := s.event(s.clock.now().Add(-time.Second), "dev/api", "prod/api")
+	d := s.event(s.clock.Now().Add(-time.Second), "dev/api", "prod/api")
 	d.Updates[0].Digest = "sha256:0123"
 	accepted := s.accept(d)
 	count(2, "two updates")
 	s.accept(d)
 	count(2, "a duplicate")
-	s.accept(s.event(s.clock.now().Add(-time.Hour), "dev/api"))
+	s.accept(s.event(s.clock.Now().Add(-time.Hour), "dev/api"))
 	count(3, "an update that was superseded on arrival")
 	ignored := s.order()
 	ignored.Outcome, ignored.Reason = gitops.OutcomeIgnored, "a ping"
@@ -88,14 +88,14 @@ func everyOrderAndDecision(s *script) {
 	s.crash()
 
 	want := gitops.AuditEntry{
-		At: s.clock.now(), Act: gitops.ActOrder, Principal: d.Principal, Actor: "octocat", Credential: "webhook secret", Remote: "192.0.2.7",
+		At: s.clock.Now(), Act: gitops.ActOrder, Principal: d.Principal, Actor: "octocat", Credential: "webhook secret", Remote: "192.0.2.7",
 		Right: gitops.RightOrder, Rule: d.Updates[0].Rule, Environment: "dev", App: "api", Update: id, Delivery: d.Key().String(),
 		After: d.Updates[0].Tag + "@sha256:0123", Config: "c0ffee",
 	}
 	all := s.listedAudit(queue.AuditFilter{}, everything)
 	s.same("the order's entry", all[4], nil, want, nil)
 	want = gitops.AuditEntry{
-		At: s.clock.now(), Act: gitops.ActDismiss, Principal: "token:ann", Actor: "ann", Credential: "token ann", Remote: "192.0.2.8",
+		At: s.clock.Now(), Act: gitops.ActDismiss, Principal: "token:ann", Actor: "ann", Credential: "token ann", Remote: "192.0.2.8",
 		Right: gitops.RightCancel, Rule: "access[1]", Environment: "dev", App: "api", Update: id, Delivery: d.Key().String(),
 		Reason: "done by hand", Before: "failed", After: "cancelled", Config: "c0ffee",
 	}
@@ -108,7 +108,7 @@ func appended(s *script) {
 	s.appendAudit(
 		gitops.AuditEntry{Act: gitops.ActConfig, Before: "a1", After: "b2", Reason: "access, environments"},
 		gitops.AuditEntry{
-			At: s.clock.now().Add(-time.Minute), Act: gitops.ActRefuse, Principal: "token:ci", Actor: "token:ci", Credential: "token ci", Remote: "::1",
+			At: s.clock.Now().Add(-time.Minute), Act: gitops.ActRefuse, Principal: "token:ci", Actor: "token:ci", Credential: "token ci", Remote: "::1",
 			Right: gitops.RightRetry, Rule: "access[3]", Environment: "prod", App: "api", Update: "not an id'; --", Delivery: "github/1", Reason: "no rule", Config: "c0ffee",
 		},
 	)
@@ -124,14 +124,14 @@ func appended(s *script) {
 // auditFilters asks for each kind of part, in pages.
 func auditFilters(s *script) {
 	s.variety()
-	from := s.clock.now()
+	from := s.clock.Now()
 	s.advance(time.Minute)
 	s.appendAudit(
 		gitops.AuditEntry{Act: gitops.ActRefuse, Principal: "dispatch:1", Actor: "github:eve", Environment: "prod", App: "api"},
 		gitops.AuditEntry{Act: gitops.ActRefuse, Principal: "token:x", Actor: "token:x", Environment: "dev"},
 		gitops.AuditEntry{Act: gitops.ActConfig},
 	)
-	until := s.clock.now()
+	until := s.clock.Now()
 	s.advance(time.Minute)
 	s.decide(s.accept(s.order("dev/api")).Updates[0].ID, gitops.ActionCancel, "")
 	for _, limit := range []int{1, 3, everything} {
@@ -169,7 +169,7 @@ func auditOutlivesDeliveries(s *script) {
 	before := s.listedAudit(queue.AuditFilter{}, everything)
 	s.advance(time.Hour)
 	s.accept(s.order("dev/api"))
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	after := s.listedAudit(queue.AuditFilter{}, everything)[1:]
 	s.same("the audit after Prune", after, nil, before, nil)
 	for i := range after {
@@ -183,12 +183,12 @@ func auditOutlivesDeliveries(s *script) {
 		s.listedAudit(queue.AuditFilter{Within: &queue.Scope{Principal: first.Principal}}, limit)
 	}
 	s.advance(queue.MemoryFor - time.Hour)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	if got := len(s.listedAudit(queue.AuditFilter{}, everything)); got != 4 {
 		s.t.Fatalf("after 400 days less nothing, %d entries are left; want 4", got)
 	}
 	s.advance(time.Microsecond)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	if got := s.listedAudit(queue.AuditFilter{}, everything); len(got) != 1 {
 		s.t.Fatalf("after 400 days %d entries are left; want that of the update that waits", len(got))
 	}

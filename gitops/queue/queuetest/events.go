@@ -149,7 +149,7 @@ func (s *script) prune(before time.Time, limit int) {
 // use uses a credential within the next hour.
 func (s *script) use(credential string, by gitops.DeliveryKey) {
 	s.t.Helper()
-	until := s.clock.now().Add(time.Hour)
+	until := s.clock.Now().Add(time.Hour)
 	got, want := s.q.UseOnce(s.t.Context(), credential, by, until), s.model.UseOnce(s.t.Context(), credential, by, until)
 	s.same("UseOnce", nil, got, nil, want)
 }
@@ -183,7 +183,7 @@ func failed(u gitops.Update) gitops.Transition {
 
 // refused is a block that lifts by itself after a time.
 func (s *script) refused(d time.Duration) gitops.Block {
-	return gitops.Block{Kind: gitops.BlockRefused, Reason: reported + "the path is protected", Until: s.clock.now().Add(d)}
+	return gitops.Block{Kind: gitops.BlockRefused, Reason: reported + "the path is protected", Until: s.clock.Now().Add(d)}
 }
 
 // stale is a block that does not lift by itself.

@@ -177,12 +177,12 @@ func cursorAboveTheNewest(s *script) {
 		}
 	}
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 1) // what is open stays
+	s.prune(s.clock.Now(), 1) // what is open stays
 	s.transit(l, failed(d.Updates[0]))
 	latest, err := s.q.Latest(s.t.Context())
 	s.code("Latest", err, "")
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 1)
+	s.prune(s.clock.Now(), 1)
 	_, err = s.q.Changes(s.t.Context(), latest, 1)
 	s.code("Changes after the newest, which was pruned", err, "")
 	s.reopen()

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -32,7 +33,7 @@ func runGolden(t *testing.T, create func(t *testing.T) Instance) {
 				t.Fatal(err)
 			}
 			g := &golden{t: t, instance: create(t), leases: make(map[string]queue.Lease), names: make(map[string]string)}
-			g.clock.at = began
+			g.clock = clocktest.At(began)
 			g.open()
 			defer g.close()
 			for _, c := range parseGolden(t, string(text)) {
@@ -50,7 +51,7 @@ type golden struct {
 	t        *testing.T
 	instance Instance
 	q        queue.Queue
-	clock    clock
+	clock    *clocktest.Clock
 	leases   map[string]queue.Lease // the last that each holder was given of each name, by "holder name"
 	names    map[string]string      // of updates by id, and ids by name
 	cursor   string                 // of the change that was printed last
@@ -88,7 +89,7 @@ func parseGolden(t *testing.T, text string) (all []goldenCall) {
 }
 
 func (g *golden) open() {
-	q, err := g.instance.Open(g.clock.now)
+	q, err := g.instance.Open(g.clock.Now)
 	if err != nil {
 		g.t.Fatalf("Open: %v", err)
 	}

@@ -42,8 +42,8 @@ func (g *golden) answer(c goldenCall) []string {
 }
 
 func (g *golden) advance(a arguments) ([]string, error) {
-	g.clock.advance(g.duration(a.at(0), 0))
-	return []string{"it is " + when(g.clock.now())}, nil
+	g.clock.Pass(g.duration(a.at(0), 0))
+	return []string{"it is " + when(g.clock.Now())}, nil
 }
 
 func (g *golden) reopen(arguments) ([]string, error) {
@@ -80,7 +80,7 @@ func (g *golden) accept(a arguments) ([]string, error) {
 // sent is the delivery that accept and settle name.
 func (g *golden) sent(a arguments) gitops.Delivery {
 	d := gitops.Delivery{
-		Source: "github", ID: a.at(0), ReceivedAt: g.clock.now(), EventTime: g.time(a.values["event"]), Actor: "octocat", Principal: a.values["principal"],
+		Source: "github", ID: a.at(0), ReceivedAt: g.clock.Now(), EventTime: g.time(a.values["event"]), Actor: "octocat", Principal: a.values["principal"],
 		Recovered: a.has("recovered"), Outcome: gitops.OutcomeAccepted, Body: []byte("{}"),
 	}
 	if source := a.values["source"]; source != "" {

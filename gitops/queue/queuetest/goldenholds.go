@@ -18,7 +18,7 @@ func (g *golden) place(a arguments) ([]string, error) {
 		h.Apps = strings.Split(apps, ",")
 	}
 	if length := a.values["for"]; length != "" {
-		h.Until = g.clock.now().Add(g.duration(length, 0))
+		h.Until = g.clock.Now().Add(g.duration(length, 0))
 	}
 	p := queue.Placement{Holds: []gitops.Hold{h}, Key: a.values["key"], Written: g.id(a.values["written"])}
 	if id := a.values["order"]; id != "" {

@@ -26,7 +26,7 @@ func (g *golden) foundIn(words []string) *gitops.Found {
 		return nil
 	}
 	digest, _ := strings.CutPrefix(words[0], "found=")
-	return &gitops.Found{Digest: digest, At: g.clock.now(), Named: slices.Contains(words, "named")}
+	return &gitops.Found{Digest: digest, At: g.clock.Now(), Named: slices.Contains(words, "named")}
 }
 
 func namedText(named bool) string {

@@ -110,7 +110,7 @@ func (s *script) overdue(n int) (updates []gitops.Update, l queue.Lease) {
 	}
 	leases, err := s.q.Claim(s.t.Context(), "one", []string{"dev"}, time.Second)
 	s.code("Claim", err, "")
-	s.clock.advance(time.Minute)
+	s.clock.Pass(time.Minute)
 	return updates, leases[0]
 }
 

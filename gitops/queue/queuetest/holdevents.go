@@ -53,7 +53,7 @@ func (s *script) lift(ids ...string) queue.Lifted {
 	l.DryRun = false
 	inForce := 0
 	for _, h := range dry.Holds {
-		if h.InForce(s.clock.now()) {
+		if h.InForce(s.clock.Now()) {
 			inForce++
 		}
 	}
@@ -137,12 +137,12 @@ func stopOf(environments ...string) gitops.Hold {
 // pinOf is a pin of environment/app for an hour.
 func (s *script) pinOf(target, tag string) gitops.Hold {
 	environment, app, _ := strings.Cut(target, "/")
-	return person(gitops.Hold{Kind: gitops.HoldPin, Environments: []string{environment}, Apps: []string{app}, Tag: tag, Until: s.clock.now().Add(time.Hour)})
+	return person(gitops.Hold{Kind: gitops.HoldPin, Environments: []string{environment}, Apps: []string{app}, Tag: tag, Until: s.clock.Now().Add(time.Hour)})
 }
 
 // freezeOf is a freeze of all apps of the environments for an hour.
 func (s *script) freezeOf(environments ...string) gitops.Hold {
-	return person(gitops.Hold{Kind: gitops.HoldFreeze, Environments: environments, Until: s.clock.now().Add(time.Hour)})
+	return person(gitops.Hold{Kind: gitops.HoldFreeze, Environments: environments, Until: s.clock.Now().Add(time.Hour)})
 }
 
 func badOf(app, tag string, environments ...string) gitops.Hold {

@@ -14,7 +14,7 @@ func placed(s *script) {
 	for _, h := range []gitops.Hold{s.pinOf("prod/api", "v1"), s.freezeOf("prod", "staging"), stopOf(), badOf("api", "v2")} {
 		h = s.hold(h)
 		s.advance(time.Second)
-		if since := s.clock.now().Add(-time.Second); !h.Since.Equal(since) || h.Since.Location() != time.UTC {
+		if since := s.clock.Now().Add(-time.Second); !h.Since.Equal(since) || h.Since.Location() != time.UTC {
 			s.t.Fatalf("%s is since %s; want %s in UTC", h.ID, h.Since, since)
 		}
 	}
@@ -31,7 +31,7 @@ func placed(s *script) {
 	s.lift("h4", "h1", "h1")
 	s.lift("h2", "h3")
 	want = gitops.AuditEntry{
-		At: s.clock.now(), Act: gitops.ActLift, Principal: "token:cy", Actor: "token:cy", Credential: "token cy", Remote: "192.0.2.8",
+		At: s.clock.Now(), Act: gitops.ActLift, Principal: "token:cy", Actor: "token:cy", Credential: "token cy", Remote: "192.0.2.8",
 		Right: gitops.RightStop, Rule: "access[2]", Reason: "it is over", Before: "stop h3 of all apps in all environments", After: "lifted", Config: "c0ffee",
 	}
 	entries = s.listedAudit(queue.AuditFilter{Act: gitops.ActLift}, everything)
@@ -48,7 +48,7 @@ func placed(s *script) {
 // placeRefusals are placements that cannot be: nothing of them is placed.
 func placeRefusals(s *script) {
 	over := s.freezeOf("dev")
-	over.Until = s.clock.now()
+	over.Until = s.clock.Now()
 	waiting := s.order()
 	waiting.Outcome, waiting.Event = gitops.OutcomeWaiting, []byte("an event")
 	twice, large := s.order("dev/api", "dev/api"), s.order()
@@ -142,7 +142,7 @@ func sameKey(s *script) {
 
 	s.transit(s.one("one", "prod"), committed(first.Order.Updates[0]))
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	p.Order = &order
 	if again = s.place(p); !again.Duplicate || len(again.Holds) != 2 || again.Order.Outcome != gitops.OutcomeIgnored {
 		s.t.Fatalf("of an order that was forgotten, it is %+v", again)
@@ -152,7 +152,7 @@ func sameKey(s *script) {
 	s.place(keyed)
 	s.advance(time.Minute)
 	s.reopen()
-	if again := s.place(keyed); !again.Duplicate || len(again.Holds) != 2 || !again.Holds[0].Since.Before(s.clock.now()) {
+	if again := s.place(keyed); !again.Duplicate || len(again.Holds) != 2 || !again.Holds[0].Since.Before(s.clock.Now()) {
 		s.t.Fatalf("with the same key, it is %+v", again)
 	}
 	keyed.Key = ""
@@ -204,7 +204,7 @@ func tooManyHolds(s *script) {
 	if placed := place("", nil, s.pinOf("prod/api", "v2")); len(placed.Replaced) != 1 {
 		s.t.Fatalf("in the place of another, placed was %+v", placed)
 	}
-	s.clock.advance(2 * time.Hour) // the pin's time is over
+	s.clock.Pass(2 * time.Hour) // the pin's time is over
 	place("", nil, stopOf("dev"))
 	place(gitops.TooLarge, nil, stopOf("dev"))
 	held, err := s.q.HoldsInForce(s.t.Context())

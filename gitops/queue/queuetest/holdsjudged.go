@@ -33,7 +33,7 @@ func judgedBefore(s *script) {
 		{Update: u[1].ID, BlockedBy: []gitops.Block{by(gitops.HoldStop, judged.Revision)}},
 	}})
 	taken := s.checkTake(l, queue.TakeOptions{Limit: 9})
-	if len(taken) != 3 || !taken[0].HeldUntil.Equal(s.clock.now()) || !taken[1].HeldUntil.Equal(s.clock.now()) {
+	if len(taken) != 3 || !taken[0].HeldUntil.Equal(s.clock.Now()) || !taken[1].HeldUntil.Equal(s.clock.Now()) {
 		s.t.Fatalf("taken is %+v; want all, held until now", taken)
 	}
 	again := s.hold(stopOf("dev"))

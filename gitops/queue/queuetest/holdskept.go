@@ -19,7 +19,7 @@ func holdsListed(s *script) {
 			s.hold(h)
 		}
 		s.lift("h1", "h5")
-		s.clock.advance(45 * time.Minute)
+		s.clock.Pass(45 * time.Minute)
 	}
 	s.quiet = false
 	s.check()
@@ -80,18 +80,18 @@ func holdsKept(s *script) {
 	s.lift(s.hold(stopOf("dev")).ID)
 	s.hold(s.freezeOf("dev"))
 	s.advance(queue.MemoryFor)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	if n := len(s.model.holds); n != 4 {
 		s.t.Fatalf("%d holds are left; want 4", n)
 	}
 	s.advance(time.Microsecond)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	if n := len(s.model.holds); n != 3 {
 		s.t.Fatalf("%d holds are left; want those in force, and the freeze that ended later", n)
 	}
 	s.advance(time.Hour)
 	s.crash()
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	if left := s.listedHolds(queue.HoldFilter{Ended: true}, everything); len(left) != 2 || left[0].ID != "h2" {
 		s.t.Fatalf("left are %+v", left)
 	}
@@ -100,7 +100,7 @@ func holdsKept(s *script) {
 		s.t.Fatalf("the fifth hold is %s", h.ID)
 	}
 	s.advance(2 * queue.MemoryFor)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	if n := len(s.model.inForce()); n != 3 {
 		s.t.Fatalf("%d holds are in force; want 3", n)
 	}
@@ -113,9 +113,9 @@ func lastWord(s *script) {
 	ordered := s.order("prod/api")
 	ordered.Source, ordered.Principal = "api", "token:ann"
 	ordered.Updates[0].Terms = &gitops.Terms{
-		Reason: "back", Passes: []gitops.BlockKind{gitops.BlockPin, gitops.BlockFreeze}, Override: "at once", RollsBack: "v2", PinUntil: s.clock.now().Add(time.Hour),
+		Reason: "back", Passes: []gitops.BlockKind{gitops.BlockPin, gitops.BlockFreeze}, Override: "at once", RollsBack: "v2", PinUntil: s.clock.Now().Add(time.Hour),
 	}
-	word := s.clock.now()
+	word := s.clock.Now()
 	s.accept(ordered)
 	s.advance(10 * time.Minute)
 	s.crash()

@@ -67,7 +67,7 @@ func liftedIsAsLapsed(s *script) {
 		s.t.Fatalf("taken is what is held: %+v", taken)
 	}
 	s.lift(stop.ID)
-	lifted := s.clock.now()
+	lifted := s.clock.Now()
 	s.advance(time.Minute)
 	for range 2 {
 		taken := s.checkTake(l, queue.TakeOptions{Limit: 9})

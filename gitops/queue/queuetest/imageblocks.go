@@ -12,7 +12,7 @@ import (
 func imageSince(s *script) {
 	u := s.accept(s.order("dev/api")).Updates[0]
 	l := s.one("one", "dev")
-	start := s.clock.now()
+	start := s.clock.Now()
 	is := func(why string, want time.Time) {
 		s.t.Helper()
 		s.rejudge(gitops.BlockImage, "dev")
@@ -48,9 +48,9 @@ func imageSince(s *script) {
 		s.t.Fatalf("when its time is over, taken is %+v", got)
 	}
 	later := s.absent(time.Hour)
-	later.Reason, later.Since = reported+"a clock that is ahead", s.clock.now().Add(time.Minute)
+	later.Reason, later.Since = reported+"a clock that is ahead", s.clock.Now().Add(time.Minute)
 	s.block(l, u.ID, later)
-	is("a time that has not come", s.clock.now())
+	is("a time that has not come", s.clock.Now())
 
 	refused := s.refused(time.Minute)
 	refused.Since = start

@@ -28,7 +28,7 @@ func (s *script) push(tag, digest string, targets ...string) gitops.Delivery {
 
 // image is one that a delivery brought, or none, recorded now.
 func (s *script) image(name, tag, digest string, by gitops.DeliveryKey) gitops.SeenImage {
-	return gitops.SeenImage{Repository: "registry.example/" + name, Tag: tag, Digest: digest, At: s.clock.now(), By: by}
+	return gitops.SeenImage{Repository: "registry.example/" + name, Tag: tag, Digest: digest, At: s.clock.Now(), By: by}
 }
 
 // named is an image that a person named.
@@ -77,13 +77,13 @@ func (s *script) checkHeads(environment string, apps ...string) []gitops.Head {
 
 // found is a transition of an update whose image was inspected a moment ago.
 func (s *script) found(t gitops.Transition, digest string, named bool) gitops.Transition {
-	t.Found = &gitops.Found{Digest: digest, At: s.clock.now().Add(-time.Second), Named: named}
+	t.Found = &gitops.Found{Digest: digest, At: s.clock.Now().Add(-time.Second), Named: named}
 	return t
 }
 
 // absent is a block of an image that is not there, which lifts after a time.
 func (s *script) absent(d time.Duration) gitops.Block {
-	return gitops.Block{Kind: gitops.BlockImage, Reason: reported + "the registry does not have it", Until: s.clock.now().Add(d)}
+	return gitops.Block{Kind: gitops.BlockImage, Reason: reported + "the registry does not have it", Until: s.clock.Now().Add(d)}
 }
 
 // unknown is a block of an image of which the registry does not say whether it is there.

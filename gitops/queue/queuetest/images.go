@@ -14,7 +14,7 @@ func imagesRecorded(s *script) {
 	s.recordImages()
 	first := s.image("api", "v1", digestA, none)
 	s.recordImages(s.image("api", "v2", "", by), first, s.image("web", "v1", digestB, none), s.image("api", "v10", digestB, none))
-	began := s.clock.now()
+	began := s.clock.Now()
 	s.advance(time.Minute)
 	tags := []string{"v2", "v1", "missing", "v10", "v1"}
 	another := s.image("api", "v1", digestB, by)
@@ -39,7 +39,7 @@ func imagesRecorded(s *script) {
 func imagesAccepted(s *script) {
 	tags := []string{"v1", "v2", "v3", "v4", "v5"}
 	pushed := s.push("v1", digestA, "dev/api", "prod/api", "dev/web")
-	pushed.EventTime = s.clock.now().Add(-time.Second)
+	pushed.EventTime = s.clock.Now().Add(-time.Second)
 	s.accept(pushed)
 	v1 := s.image("api", "v1", digestA, pushed.Key())
 	s.seen("api", tags, v1)
@@ -62,7 +62,7 @@ func imagesAccepted(s *script) {
 
 	// It was seen, also where it is not written, and where its delivery waited.
 	late := s.push("v5", digestA, "dev/api")
-	late.EventTime = s.clock.now().Add(-time.Hour)
+	late.EventTime = s.clock.Now().Add(-time.Hour)
 	if u := s.accept(late).Updates[0]; u.State != gitops.Superseded {
 		s.t.Fatalf("the late push is %s", u.State)
 	}
@@ -86,7 +86,7 @@ func imagesFound(s *script) {
 	s.transit(l, s.found(committed(u[0]), digestA, false), s.found(confirmed(u[1]), digestB, false), s.found(committed(u[2]), digestB, true), committed(u[3]))
 	for i, want := range []*gitops.Found{{Digest: digestA}, {Digest: digestB}, {Digest: digestB, Named: true}, nil} {
 		if want != nil {
-			want.At = s.clock.now().Add(-time.Second)
+			want.At = s.clock.Now().Add(-time.Second)
 		}
 		got, err := s.q.Update(s.t.Context(), u[i].ID)
 		s.same("Found", got.Found, err, want, nil)
@@ -117,9 +117,9 @@ func imagesOutliveEverything(s *script) {
 	ordered := s.accept(s.order("dev/web")).Updates[0]
 	s.transit(s.one("one", "dev"), committed(u), s.found(committed(ordered), digestB, false))
 	s.recordImages(s.image("db", "v1", "", gitops.DeliveryKey{}))
-	at := s.clock.now()
+	at := s.clock.Now()
 	s.advance(2 * queue.MemoryFor)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	s.crash()
 	if len(s.model.deliveries) > 0 {
 		s.t.Fatal("something that ended has stayed")
@@ -177,9 +177,9 @@ func acceptedVersion(s *script) {
 		}
 	}
 	// What came late counts, too, and nothing else of the head is changed by it.
-	s.accept(s.event(s.clock.now().Add(-time.Second), "dev/api"))
+	s.accept(s.event(s.clock.Now().Add(-time.Second), "dev/api"))
 	before := s.checkHeads("dev", "api")[0]
-	late := s.event(s.clock.now().Add(-time.Hour), "dev/api")
+	late := s.event(s.clock.Now().Add(-time.Hour), "dev/api")
 	late.Updates[0].Tag = "2.0.0"
 	if u := s.accept(late).Updates[0]; u.State != gitops.Superseded {
 		s.t.Fatalf("the late update is %s", u.State)

@@ -83,7 +83,7 @@ func blocks(s *script) {
 func outages(s *script) {
 	d := s.accept(s.order("dev/api", "dev/web", "prod/api"))
 	l := s.one("one", "dev")
-	outage := queue.Report{Outage: &queue.Outage{Code: gitops.Unavailable, Reason: reported + "no answer", RetryAt: s.clock.now().Add(time.Minute)}}
+	outage := queue.Report{Outage: &queue.Outage{Code: gitops.Unavailable, Reason: reported + "no answer", RetryAt: s.clock.Now().Add(time.Minute)}}
 	s.report(l, outage)
 	s.advance(time.Second)
 	outage.Outage = &queue.Outage{Repository: "pay", Code: gitops.RateLimited, Reason: reported + "too many"}
@@ -203,7 +203,7 @@ func manyBlocked(s *script) {
 		got, err := s.q.Take(s.t.Context(), leases[0], o)
 		s.same("Take behind many that are blocked", got, err, ready.Updates, nil)
 	}
-	s.clock.advance(time.Minute)
+	s.clock.Pass(time.Minute)
 	got, err := s.q.Take(s.t.Context(), leases[0], queue.TakeOptions{Limit: many})
 	s.code("Take", err, "")
 	if len(got) != many/2+1 || got[len(got)-1].ID != ready.Updates[0].ID {

@@ -58,7 +58,7 @@ func (s *script) variety() {
 	var updates []gitops.Update
 	for i := range 4 {
 		updates = append(updates, s.accept(s.order("dev/api", "prod/api", "dev/web")).Updates...)
-		updates = append(updates, s.accept(s.event(s.clock.now().Add(time.Duration(-i)*time.Hour), "dev/api", "staging/db")).Updates...)
+		updates = append(updates, s.accept(s.event(s.clock.Now().Add(time.Duration(-i)*time.Hour), "dev/api", "staging/db")).Updates...)
 		for _, outcome := range []gitops.Outcome{gitops.OutcomeIgnored, gitops.OutcomeRejected} {
 			d := s.order()
 			d.Outcome, d.Reason = outcome, "a reason"

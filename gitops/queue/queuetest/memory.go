@@ -25,7 +25,7 @@ func (s *script) known(d gitops.Delivery, want bool) gitops.Delivery {
 	if !duplicate {
 		s.t.Fatalf("%s: sent twice, it is no duplicate", d.Key())
 	}
-	if first := got.ReceivedAt.Before(s.clock.now()); first != want {
+	if first := got.ReceivedAt.Before(s.clock.Now()); first != want {
 		s.t.Fatalf("%s: known is %t; want %t", d.Key(), first, want)
 	}
 	return got
@@ -36,7 +36,7 @@ func keysOutliveDeliveries(s *script) {
 	d := s.accept(s.order("dev/api"))
 	s.transit(s.one("one", "dev"), committed(d.Updates[0]))
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	for range 2 {
 		again := s.known(d, true)
 		if again.Outcome != gitops.OutcomeIgnored || again.Reason == "" || len(again.Updates) > 0 || again.ReceivedAt != began {
@@ -46,14 +46,14 @@ func keysOutliveDeliveries(s *script) {
 	}
 	other := d
 	other.Source = "eventbridge"
-	other.ReceivedAt = s.clock.now()
+	other.ReceivedAt = s.clock.Now()
 	s.known(other, false)
 	s.advance(queue.MemoryFor - time.Hour)
 	s.prune(began, 100)
 	s.known(d, true)
 	s.advance(time.Microsecond)
 	s.prune(began, 100)
-	d.ReceivedAt = s.clock.now()
+	d.ReceivedAt = s.clock.Now()
 	s.known(d, false)
 }
 
@@ -88,7 +88,7 @@ func oneBodyCountsOnce(s *script) {
 
 	s.transit(s.one("one", "dev"), committed(first.Updates[0]))
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	s.reopen()
 	if again := s.known(send("a", gitops.OutcomeAccepted), true); again.Key() != first.Key() || again.Outcome != gitops.OutcomeIgnored {
 		s.t.Fatalf("the same body, whose first delivery is forgotten, is answered with %+v", again)
@@ -147,11 +147,11 @@ func unacceptedAreForgotten(s *script) {
 	for _, d := range first {
 		_, err := s.q.Delivery(s.t.Context(), d.Key())
 		s.code("Delivery of what was "+string(d.Outcome)+" 7 days ago", err, gitops.NotFound)
-		d.ReceivedAt = s.clock.now()
+		d.ReceivedAt = s.clock.Now()
 		s.known(d, false) // nothing is remembered of it
 	}
 	s.advance(time.Minute)
-	s.prune(s.clock.now(), 100) // where deliveries are kept for less, so are these
+	s.prune(s.clock.Now(), 100) // where deliveries are kept for less, so are these
 	if len(s.model.deliveries) != 1 || s.model.delivery(kept.Key()).ID != kept.ID {
 		s.t.Fatal("what waits must be all that is left")
 	}

@@ -11,7 +11,7 @@ import (
 // key, and always the same.
 func proofKeys(s *script) {
 	const callers = 16
-	began := s.clock.now()
+	began := s.clock.Now()
 	answers, errs := make([][]gitops.ProofKey, callers), make([]error, callers)
 	var done sync.WaitGroup
 	for i := range callers {

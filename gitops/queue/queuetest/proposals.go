@@ -14,13 +14,13 @@ import (
 func (s *script) proposalOf(number int) gitops.Proposal {
 	return gitops.Proposal{
 		Number: number, URL: fmt.Sprintf("https://forge.example/shop/deploy/pull/%d", number), Head: commit,
-		OpenedAt: s.clock.now().Add(789 * time.Nanosecond), WaitsFor: []string{"It waits for a review of 'owners'.", "Check \"e2e\" is running."},
+		OpenedAt: s.clock.Now().Add(789 * time.Nanosecond), WaitsFor: []string{"It waits for a review of 'owners'.", "Check \"e2e\" is running."},
 	}
 }
 
 // ended is the proposal after somebody merged or closed it.
 func (s *script) ended(p gitops.Proposal, by string) gitops.Proposal {
-	p.WaitsFor, p.EndedBy, p.EndedAt = nil, by, s.clock.now().Add(time.Nanosecond)
+	p.WaitsFor, p.EndedBy, p.EndedAt = nil, by, s.clock.Now().Add(time.Nanosecond)
 	return p
 }
 
@@ -71,7 +71,7 @@ func proposalsKept(s *script) {
 	s.advance(time.Hour)
 	s.transit(l, committed(d.Updates[0]))
 	s.decide(d.Updates[4].ID, gitops.ActionRetry, "")
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 }
 
 // proposalsFenced reports proposals under a lease that was lost, and of updates of another
@@ -215,7 +215,7 @@ func proposedBacklogs(s *script) {
 	s.transit(l, proposed(open[2]))
 	counts(2, 1, open[2].AcceptedAt)
 	early, late := s.proposalOf(1), s.proposalOf(2)
-	early.OpenedAt = s.clock.now().Add(-time.Hour) // by newer releases, too
+	early.OpenedAt = s.clock.Now().Add(-time.Hour) // by newer releases, too
 	s.propose(l, []queue.Proposed{{Update: open[1].ID, Proposal: early}, {Update: open[2].ID, Proposal: late}}, proposed(open[1]))
 	counts(1, 2, early.OpenedAt)
 	s.crash()

@@ -107,6 +107,6 @@ func closedAndWritten(s *script) {
 	s.close(l, last, 2)
 	s.before(l, s.tagged("v2", automation), last.ID)
 	s.transit(l, committed(s.tagged("v3", automation)))
-	s.prune(s.clock.now().Add(time.Hour), everything)
+	s.prune(s.clock.Now().Add(time.Hour), everything)
 	s.before(l, s.tagged("v2", automation), "")
 }

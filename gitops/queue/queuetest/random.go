@@ -75,7 +75,7 @@ func (r *player) step() {
 		if r.IntN(10) == 0 {
 			r.advance(oneOf(r, queue.UnacceptedFor, queue.MemoryFor))
 		}
-		r.prune(r.clock.now().Add(-r.seconds(30)), 1+r.IntN(5))
+		r.prune(r.clock.Now().Add(-r.seconds(30)), 1+r.IntN(5))
 	case n < 69:
 		r.listed(queue.DeliveryFilter{Source: r.one("", "github", "eventbridge")}, 1+r.IntN(3))
 		r.listedUpdates(queue.UpdateFilter{Environment: r.one("", r.environment()), App: r.one("", "app-0"), State: gitops.State(r.one("", "pending", "failed"))}, 1+r.IntN(3))
@@ -94,7 +94,7 @@ func (r *player) send() {
 	targets := r.targets()
 	d := r.order(targets...)
 	if r.IntN(2) == 0 {
-		d = r.event(r.clock.now().Add(time.Duration(r.IntN(40)-30)*time.Second), targets...)
+		d = r.event(r.clock.Now().Add(time.Duration(r.IntN(40)-30)*time.Second), targets...)
 	}
 	if len(targets) == 0 {
 		d.Outcome, d.Reason = gitops.OutcomeIgnored, "a reason"
@@ -190,17 +190,17 @@ func (r *player) news(environment string) (report queue.Report) {
 		for _, kind := range r.kinds() {
 			block := gitops.Block{Kind: kind, Reason: reported + string(kind) + r.one("", " again")}
 			if r.IntN(4) == 0 {
-				block.Since = r.clock.now().Add(r.seconds(20) - 10*time.Second)
+				block.Since = r.clock.Now().Add(r.seconds(20) - 10*time.Second)
 			}
 			if r.IntN(2) == 0 {
-				block.Until = r.clock.now().Add(r.seconds(20))
+				block.Until = r.clock.Now().Add(r.seconds(20))
 			}
 			b.BlockedBy = append(b.BlockedBy, block)
 		}
 		report.Blocks = append(report.Blocks, b)
 	}
 	if r.IntN(4) == 0 {
-		report.Outage = &queue.Outage{Repository: r.one("", "pay"), Code: gitops.Unavailable, Reason: reported + r.one("no answer", "too slow"), RetryAt: r.clock.now().Add(time.Minute)}
+		report.Outage = &queue.Outage{Repository: r.one("", "pay"), Code: gitops.Unavailable, Reason: reported + r.one("no answer", "too slow"), RetryAt: r.clock.Now().Add(time.Minute)}
 	}
 	return report
 }

@@ -67,11 +67,11 @@ func (r *player) someHold() gitops.Hold {
 	switch h.Kind {
 	case gitops.HoldPin:
 		h = r.pinOf(r.environment()+"/"+r.one("app-0", "App-1"), r.one("v1", "1.2.0"))
-		h.Until = r.clock.now().Add(r.seconds(30))
+		h.Until = r.clock.Now().Add(r.seconds(30))
 	case gitops.HoldBad:
 		h = badOf(r.one("app-0", "App-1"), r.one("1.2.0", "2.0.0"), []string{"dev", "Prod"}[:r.IntN(3)]...)
 	case gitops.HoldFreeze:
-		h.Until = r.clock.now().Add(r.seconds(30))
+		h.Until = r.clock.Now().Add(r.seconds(30))
 		h.Apps = []string{"app-0", "app-2"}[:r.IntN(3)]
 	}
 	if h.Kind == gitops.HoldStop || h.Kind == gitops.HoldFreeze {
@@ -89,7 +89,7 @@ func (r *player) terms(updates []gitops.Update) {
 	for i := range updates {
 		if r.IntN(4) == 0 {
 			updates[i].Terms = &gitops.Terms{
-				Reason: r.one("", "a reason"), Passes: gitops.BlockKinds()[3 : 3+r.IntN(5)], RollsBack: r.one("", "v1"), PinUntil: r.clock.now().Add(r.seconds(30)),
+				Reason: r.one("", "a reason"), Passes: gitops.BlockKinds()[3 : 3+r.IntN(5)], RollsBack: r.one("", "v1"), PinUntil: r.clock.Now().Add(r.seconds(30)),
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
@@ -23,7 +24,7 @@ type script struct {
 	instance  Instance
 	create    func(t *testing.T) Instance
 	q         queue.Queue
-	clock     clock
+	clock     *clocktest.Clock
 	model     *Model
 	leases    []lent           // every one that was handed out since the store was opened
 	sequences map[string]int64 // what the store gave, by update
@@ -43,15 +44,15 @@ type followers struct{ store, model string }
 
 func begin(t *testing.T, instance Instance) *script {
 	s := &script{t: t, instance: instance, sequences: make(map[string]int64)}
-	s.clock.at = began
-	s.model = NewModel(s.clock.now, Hooks{})
+	s.clock = clocktest.At(began)
+	s.model = NewModel(s.clock.Now, Hooks{})
 	s.open()
 	return s
 }
 
 func (s *script) open() {
 	s.t.Helper()
-	q, err := s.instance.Open(s.clock.now)
+	q, err := s.instance.Open(s.clock.Now)
 	if err != nil {
 		s.t.Fatalf("Open: %v", err)
 	}
@@ -69,7 +70,7 @@ func (s *script) end() {
 func (s *script) order(targets ...string) gitops.Delivery {
 	s.ids++
 	d := gitops.Delivery{
-		Source: "github", ID: fmt.Sprintf("delivery-%d", s.ids), ReceivedAt: s.clock.now(), Actor: "octocat",
+		Source: "github", ID: fmt.Sprintf("delivery-%d", s.ids), ReceivedAt: s.clock.Now(), Actor: "octocat",
 		Principal: []string{"dispatch:1", "dispatch:2", "token:ops"}[s.ids%3],
 		Remote:    "192.0.2.7", Credential: "webhook secret", Config: "c0ffee",
 		Outcome: gitops.OutcomeAccepted, Body: fmt.Appendf(nil, `{"n":%d}`, s.ids),
@@ -94,7 +95,7 @@ func (s *script) event(at time.Time, targets ...string) gitops.Delivery {
 // advance sets the clock, and checks what time alone changes.
 func (s *script) advance(d time.Duration) {
 	s.t.Helper()
-	s.clock.advance(d)
+	s.clock.Pass(d)
 	s.check()
 }
 

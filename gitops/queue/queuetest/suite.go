@@ -10,7 +10,6 @@ package queuetest
 import (
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -206,23 +205,5 @@ var cases = []testCase{
 	{"Random", random},
 }
 
-// clock is the time of a script: it stands still until it is set.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
 // began is when every script begins. Stores keep microseconds.
 var began = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}

@@ -45,7 +45,7 @@ func Transfer(t *testing.T, from Instance, to Target) {
 	s.code("Import", err, "")
 	_, err = to.Import(ctx, s.restored(backup), queue.ImportOptions{})
 	s.code("Import into a store that is not empty", err, gitops.Conflict)
-	target, err := to.Open(s.clock.now)
+	target, err := to.Open(s.clock.Now)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -89,7 +89,7 @@ func Transfer(t *testing.T, from Instance, to Target) {
 func (s *script) backup(q queue.Queue) []byte {
 	s.t.Helper()
 	var backup bytes.Buffer
-	_, err := archive.Write(s.t.Context(), &backup, archive.Info{MadeAt: s.clock.now()}, q.(queue.Exporter).Export(s.t.Context()))
+	_, err := archive.Write(s.t.Context(), &backup, archive.Info{MadeAt: s.clock.Now()}, q.(queue.Exporter).Export(s.t.Context()))
 	s.code("a backup", err, "")
 	return backup.Bytes()
 }

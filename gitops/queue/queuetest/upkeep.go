@@ -37,24 +37,24 @@ func useOnce(s *script) {
 	s.use("a", second)
 	s.use("a", first)
 	s.advance(30 * time.Minute)
-	s.prune(s.clock.now(), 100) // their time is not over
+	s.prune(s.clock.Now(), 100) // their time is not over
 	s.use("a", second)
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	s.use("a", second)
 	s.use("a", first)
 }
 
 // prune forgets what is old and has ended, and nothing else.
 func prune(s *script) {
-	start := s.clock.now()
+	start := s.clock.Now()
 	s.variety()
 	ended := s.accept(s.order("dev/cache", "dev/proxy"))
 	s.advance(time.Minute)
 	l := s.leases[0]
 	s.block(l, ended.Updates[0].ID, stale)
 	s.transit(l, committed(ended.Updates[0]), failed(ended.Updates[1]))
-	middle := s.clock.now()
+	middle := s.clock.Now()
 	s.advance(time.Hour)
 	s.accept(s.order("dev/api"))
 
@@ -82,21 +82,21 @@ func prune(s *script) {
 
 // pruneKeepsHeads forgets the updates that decided, and not what they decided.
 func pruneKeepsHeads(s *script) {
-	old := s.accept(s.event(s.clock.now().Add(-time.Minute), "dev/api", "prod/api"))
-	newer := s.accept(s.event(s.clock.now().Add(-time.Second), "dev/api"))
+	old := s.accept(s.event(s.clock.Now().Add(-time.Minute), "dev/api", "prod/api"))
+	newer := s.accept(s.event(s.clock.Now().Add(-time.Second), "dev/api"))
 	s.transit(s.one("one", "dev"), failed(old.Updates[0]), committed(newer.Updates[0]))
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	s.reopen()
 	s.decide(old.Updates[0].ID, gitops.ActionRetry, "")
-	late := s.accept(s.event(s.clock.now().Add(-2*time.Hour), "dev/api"))
+	late := s.accept(s.event(s.clock.Now().Add(-2*time.Hour), "dev/api"))
 	if late.Updates[0].State != gitops.Superseded {
 		s.t.Fatalf("an event older than the newest, which was pruned, is %s", late.Updates[0].State)
 	}
 	s.transit(s.one("one", "prod"), committed(old.Updates[1]))
 	s.advance(time.Minute)
-	s.prune(s.clock.now(), 1)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 1)
+	s.prune(s.clock.Now(), 100)
 	if len(s.model.deliveries) > 0 {
 		s.t.Fatal("something that ended has stayed")
 	}
@@ -110,7 +110,7 @@ func prunedNumbersStayGone(s *script) {
 		l := s.one("one", "dev")
 		s.transit(l, committed(d.Updates[0]))
 		s.advance(time.Hour)
-		s.prune(s.clock.now(), 100)
+		s.prune(s.clock.Now(), 100)
 		s.release(l, true)
 		s.reopen()
 		later := s.order()

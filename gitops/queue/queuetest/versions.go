@@ -98,7 +98,7 @@ func onlyUpPastBad(s *script) {
 // onlyUpOutOfOrder delivers the same pushes in every order: the highest version wins. An
 // order ends that, and the store says why a push from before it is not written.
 func onlyUpOutOfOrder(s *script) {
-	at := s.clock.now().Add(-time.Hour)
+	at := s.clock.Now().Add(-time.Hour)
 	tags := []string{"1.9.5", "2.0.0", "1.10.0"}
 	for i, arrival := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 		target := fmt.Sprintf("prod/app-%d", i)

@@ -85,7 +85,7 @@ func settled(s *script) {
 	s.crash()
 	s.accept(s.order("dev/api"))
 	d := s.settle(becomes(second, s.order("prod/new", "prod/api").Updates))
-	if d.Outcome != gitops.OutcomeAccepted || len(d.Updates) != 2 || d.DecidedAt != s.clock.now() || d.ReceivedAt != second.ReceivedAt || !d.Updates[0].Recovered {
+	if d.Outcome != gitops.OutcomeAccepted || len(d.Updates) != 2 || d.DecidedAt != s.clock.Now() || d.ReceivedAt != second.ReceivedAt || !d.Updates[0].Recovered {
 		s.t.Fatalf("settled is %+v", d)
 	}
 	s.transit(s.one("one", "prod"), committed(d.Updates[0]))
@@ -146,7 +146,7 @@ func lateBehindNewer(s *script) {
 	dated.EventTime = dated.ReceivedAt.Add(-time.Second)
 	s.advance(time.Second)
 	s.accept(s.order("dev/new"))
-	s.accept(s.event(s.clock.now(), "prod/new"))
+	s.accept(s.event(s.clock.Now(), "prod/new"))
 	s.advance(time.Second)
 	for _, d := range []gitops.Delivery{undated, dated} {
 		got := s.settle(becomes(d, s.order(d.Environment+"/new").Updates))
@@ -185,7 +185,7 @@ func waitingBodyCountsOnce(s *script) {
 	}
 	s.transit(s.one("one", "dev"), committed(accepted.Updates[0]))
 	s.advance(time.Hour)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	if again := s.known(send(gitops.OutcomeWaiting), true); again.Key() != first.Key() || again.Outcome != gitops.OutcomeIgnored {
 		s.t.Fatalf("the body of what waited, and is forgotten, is answered with %+v", again)
 	}
@@ -204,7 +204,7 @@ func waitingBodyCountsOnce(s *script) {
 func keptWhileItWaits(s *script) {
 	d := s.waits("dev/new")
 	s.advance(2 * queue.UnacceptedFor)
-	s.prune(s.clock.now(), 100)
+	s.prune(s.clock.Now(), 100)
 	s.settle(becomes(d, nil))
 	s.advance(queue.UnacceptedFor)
 	s.prune(began, 100)

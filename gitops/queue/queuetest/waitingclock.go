@@ -15,8 +15,8 @@ func waitingByAWrongClock(s *script) {
 	for _, c := range []struct{ received, event time.Duration }{{-time.Hour, 0}, {time.Hour, 0}, {0, time.Hour}, {0, -30 * time.Second}} {
 		d := s.order("dev/new")
 		updates := d.Updates
-		d.ReceivedAt = s.clock.now().Add(c.received)
-		want := s.clock.now()
+		d.ReceivedAt = s.clock.Now().Add(c.received)
+		want := s.clock.Now()
 		if c.event != 0 {
 			d.EventTime = want.Add(c.event)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/image"
 	"github.com/tallyman-dev/tallyman/gitops/registry"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr"
@@ -15,7 +16,7 @@ import (
 // A registry of ECR as a whole: its own protocol takes the passwords that its API gives out, and its
 // API tells what the protocol does not.
 func TestARegistryOfECRIsAskedByBothOfItsProtocols(t *testing.T) {
-	clock := registrytest.NewClock()
+	clock := clocktest.New()
 	fake := ecrtest.New(t)
 	fake.UseIRSA(t)
 	fake.SetNow(clock.Now)

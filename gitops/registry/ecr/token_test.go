@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr"
 	"github.com/tallyman-dev/tallyman/gitops/registry/ecr/ecrtest"
-	"github.com/tallyman-dev/tallyman/gitops/registry/registrytest"
 )
 
 const getToken = "GetAuthorizationToken"
@@ -54,7 +54,7 @@ func TestFiftyInspectionsWithoutATokenAskForOne(t *testing.T) {
 // A token that the registry does not accept any more is renewed once, without a restart: all who
 // were refused together wait for the same one, and a new one is not renewed again at once.
 func TestATokenThatIsNotAcceptedIsRenewedOnce(t *testing.T) {
-	clock := registrytest.NewClock()
+	clock := clocktest.New()
 	client, fake, registry := newClient(t, ecr.Config{Now: clock.Now})
 	fake.SetNow(clock.Now)
 	first := password(t, client, registry, false)
@@ -85,7 +85,7 @@ func TestATokenThatIsNotAcceptedIsRenewedOnce(t *testing.T) {
 // A token is replaced half an hour before its end while it is still used: no look waits for
 // the new one, and none fails where AWS does not give it yet.
 func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
-	clock := registrytest.NewClock()
+	clock := clocktest.New()
 	renewed, failed := make(chan string, 10), make(chan string, 10)
 	fake := ecrtest.New(t)
 	fake.UseKeys(t)
@@ -133,7 +133,7 @@ func TestATokenIsReplacedBeforeItsEnd(t *testing.T) {
 
 // While AWS gives no password it is asked again and again, and the log says it once.
 func TestAPasswordThatDoesNotComeIsLoggedOnce(t *testing.T) {
-	lines, clock := make(chan string, 100), registrytest.NewClock()
+	lines, clock := make(chan string, 100), clocktest.New()
 	client, fake, registry := newClient(t, ecr.Config{Now: clock.Now, Logger: slog.New(slog.NewTextHandler(logTo(lines), nil))})
 	fake.SetNow(clock.Now)
 	for range 2 {

@@ -256,7 +256,7 @@ func TestDemandsAreKeptForAMinute(t *testing.T) {
 	if n := s.github.Count("GET", rules); n != 1 {
 		t.Errorf("read %d times", n)
 	}
-	s.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	s.get(1)
 	if n := s.github.Count("GET", rules); n != 2 {
 		t.Errorf("a minute later read %d times", n)

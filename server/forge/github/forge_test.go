@@ -24,7 +24,7 @@ func TestAPullRequestIsOpenedFoundEditedAndClosed(t *testing.T) {
 	}
 	want := proposals.Pull{
 		Number: 1, ID: created.ID, URL: "https://github.com/myshop/manifests/pull/1", Branch: topic, Head: head,
-		State: proposals.PullOpen, Text: text("1.1.0", "release", "prod"), OpenedAt: s.clock().UTC(),
+		State: proposals.PullOpen, Text: text("1.1.0", "release", "prod"), OpenedAt: s.clock.Now().UTC(),
 	}
 	if diff := cmp.Diff(want, created); diff != "" || created.ID == "" {
 		t.Error(diff)
@@ -45,7 +45,7 @@ func TestAPullRequestIsOpenedFoundEditedAndClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := s.get(1)
-	if got.State != proposals.PullClosed || got.EndedBy != bot || !got.ByUs || !got.EndedAt.Equal(s.clock()) || !got.Landed.IsZero() {
+	if got.State != proposals.PullClosed || got.EndedBy != bot || !got.ByUs || !got.EndedAt.Equal(s.clock.Now()) || !got.Landed.IsZero() {
 		t.Errorf("closed as %+v", got)
 	}
 }
@@ -99,11 +99,11 @@ func TestWhoEndedIt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t)
 			s.propose("1.1.0")
-			s.pass(time.Hour)
+			s.clock.Pass(time.Hour)
 			c.do(s)
 			got := s.get(1)
 			tip := gittest.Git(t, s.git, "rev-parse", "main")
-			if got.State != c.state || got.EndedBy != c.by || got.ByUs != (c.by == bot) || !got.EndedAt.Equal(s.clock()) || (got.Landed.String() == tip) != (c.state == proposals.PullMerged) {
+			if got.State != c.state || got.EndedBy != c.by || got.ByUs != (c.by == bot) || !got.EndedAt.Equal(s.clock.Now()) || (got.Landed.String() == tip) != (c.state == proposals.PullMerged) {
 				t.Errorf("told %+v, and main is at %s", got, tip)
 			}
 			listed, err := s.Pulls(t.Context(), topic)

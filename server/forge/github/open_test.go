@@ -42,7 +42,7 @@ func TestOpenIsToldOnceAndFreeAfterwards(t *testing.T) {
 		"a review":  func() { s.repo.Approve("bob", 1) },
 		"an arming": func() { s.repo.Rule("main", githubtest.Reviews(2)); s.repo.Arm("ann", 1, "squash") },
 	} {
-		s.pass(time.Minute)
+		s.clock.Pass(time.Minute)
 		change()
 		t.Log(name)
 		s.open(1, true)
@@ -57,7 +57,7 @@ func TestOpenWithAnotherToken(t *testing.T) {
 	s := newSite(t)
 	s.propose("1.1.0")
 	s.open(1, true)
-	s.pass(2 * time.Hour)
+	s.clock.Pass(2 * time.Hour)
 	s.open(1, false)
 }
 

@@ -145,7 +145,7 @@ func TestARepositoryThatTheAppIsNotInstalledOn(t *testing.T) {
 			t.Error(err)
 		}
 		s.github.Uninstall(installation)
-		s.pass(2 * time.Hour)
+		s.clock.Pass(2 * time.Hour)
 	}
 }
 

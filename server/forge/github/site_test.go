@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops/clocktest"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver/gittest"
@@ -33,15 +33,13 @@ func TestMain(m *testing.M) { os.Exit(secrettest.Main(m, &said)) }
 type site struct {
 	*forge.Forge
 	t      *testing.T
+	clock  *clocktest.Clock
 	github *githubtest.Server
 	repo   *githubtest.Repository
 	git    *gitserver.Repository
 	app    *githubapp.App
 
 	proposed proposals.Pull // by propose, last
-
-	mu  sync.Mutex
-	now time.Time
 }
 
 func newSite(t *testing.T) *site { return newSiteAt(t, "") }
@@ -52,15 +50,15 @@ func newSiteAt(t *testing.T, path string) *site {
 	t.Helper()
 	t.Parallel()
 	_, repo := gittest.Start(t, "myshop/manifests.git")
-	s := &site{t: t, git: repo, github: githubtest.New(t), now: time.Now().Truncate(time.Second)}
+	s := &site{t: t, git: repo, github: githubtest.New(t), clock: clocktest.At(time.Now().Truncate(time.Second))}
 	gittest.Commit(t, repo, gitserver.Change{Files: map[string]string{"api.yaml": "tag: 1.0.0\n", "web.yaml": "tag: 1.0.0\n"}})
-	s.github.SetNow(s.clock)
+	s.github.SetNow(s.clock.Now)
 	s.github.Install(installation, "myshop/manifests")
 	s.github.Permit(installation, "pull_requests", "write")
 	s.repo = s.github.Serve("myshop/manifests", repo)
 	app, err := githubapp.New(githubapp.Config{
 		AppID: githubtest.AppID, InstallationID: installation, PrivateKeyFile: s.github.KeyFile(),
-		RepositoryURL: "https://github.com/myshop/manifests.git", APIURL: s.github.URL + path, Now: s.clock,
+		RepositoryURL: "https://github.com/myshop/manifests.git", APIURL: s.github.URL + path, Now: s.clock.Now,
 		Wait: func(context.Context, time.Duration) error { return nil },
 	})
 	if err != nil {
@@ -74,20 +72,8 @@ func newSiteAt(t *testing.T, path string) *site {
 	})
 	s.app = app
 	s.Forge = forge.New(app, "main")
-	forge.SetNow(s.Forge, s.clock)
+	forge.SetNow(s.Forge, s.clock.Now)
 	return s
-}
-
-func (s *site) clock() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *site) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
 }
 
 // push makes a topic branch with one commit on main's tip.
