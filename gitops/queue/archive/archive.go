@@ -31,6 +31,7 @@ package archive
 import (
 	"crypto/sha256"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -50,6 +51,23 @@ const (
 // as the server accepts. Without it a stream of 1 MiB that compresses well has gob read
 // 1 GiB as one item.
 const largestItem = 32 << 20
+
+// collectAfter is of how many bytes the garbage is collected before more is read or written. The
+// collector runs beside the program, and on a busy machine it is late: what the disk gives
+// meanwhile is garbage too, so a restore once took 146 MiB where 90 are usual. A collection takes
+// some 5 ms.
+const collectAfter = 8 << 20
+
+// garbage counts what entries leave behind.
+type garbage struct{ bytes int }
+
+// made counts an entry that has been read or written.
+func (g *garbage) made(bytes int) {
+	if g.bytes += bytes; g.bytes >= collectAfter {
+		g.bytes = 0
+		runtime.GC()
+	}
+}
 
 // Info is what the first line says.
 type Info struct {

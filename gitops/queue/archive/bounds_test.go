@@ -3,8 +3,10 @@ package archive_test
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -85,5 +87,47 @@ func TestAnEntryThatNoStoreHas(t *testing.T) {
 		if gitops.CodeOf(err) != gitops.Invalid || !strings.Contains(gitops.PublicOf(err), "damaged") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestGarbageIsCollectedOnTheWay writes and reads 100 MiB while the collector does nothing by
+// itself, as on a machine that is busy.
+func TestGarbageIsCollectedOnTheWay(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	runtime.GC()
+	most := func(held uint64) uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return max(held, m.HeapAlloc)
+	}
+	held := most(0)
+	limit, written := held+64<<20, uint64(0)
+	var b bytes.Buffer
+	b.Grow(1 << 20)
+	_, err := archive.Write(t.Context(), &b, info, func(yield func(queue.Entry, error) bool) {
+		for n := range 100 {
+			d := gitops.Delivery{ID: fmt.Sprint(n), Body: make([]byte, 1<<20)}
+			if !yield(queue.Entry{Delivery: &d}, nil) {
+				return
+			}
+			written = most(written)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backup, err := archive.NewReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := uint64(0)
+	for _, err := range backup.Entries() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		read = most(read)
+	}
+	if written > limit || read > limit {
+		t.Errorf("writing had %d MiB in the heap, reading %d, and %d before", written>>20, read>>20, held>>20)
 	}
 }

@@ -69,6 +69,7 @@ func (r *Reader) read(give func(queue.Entry) bool, given *queue.Counts) error {
 	summed := &summed{r: bufio.NewReader(plain), sum: sha256.New()}
 	summed.sum.Write(r.line)
 	decoder := gob.NewDecoder(summed)
+	var left garbage
 	for {
 		var next item
 		before := [sha256.Size]byte(summed.sum.Sum(nil))
@@ -86,6 +87,7 @@ func (r *Reader) read(give func(queue.Entry) bool, given *queue.Counts) error {
 		case !give(*next.Entry):
 			return nil
 		}
+		left.made(largestItem - summed.left)
 	}
 }
 

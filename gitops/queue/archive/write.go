@@ -26,6 +26,7 @@ func Write(ctx context.Context, w io.Writer, info Info, entries iter.Seq2[queue.
 	}
 	bounded := &bounded{w: io.MultiWriter(sum, compressed)}
 	encoder := gob.NewEncoder(bounded)
+	var left garbage
 	for entry, err := range entries {
 		if err == nil {
 			err = ctx.Err()
@@ -38,6 +39,7 @@ func Write(ctx context.Context, w io.Writer, info Info, entries iter.Seq2[queue.
 			return held, out.failure(err)
 		}
 		held.Add(entry)
+		left.made(largestItem - bounded.left)
 	}
 	bounded.left = largestItem
 	last := end{Counts: held}
