@@ -168,8 +168,8 @@ func tell(c *situation) {
 	c.wish.Update.Proposal = &p
 }
 
-// another has the branch's newest pull request be another update's, which was merged: nobody
-// wishes for that one any more. The update's own one is as given.
+// another has the branch's newest pull request be another update's, which was merged and which
+// no lane wishes for any more. The update's own one is as given.
 func another(own PullState, byUs bool) func(c *situation) {
 	u := someUpdate()
 	u.ID = gitops.UpdateID(gitops.DeliveryKey{Source: "test", ID: "d2"}, u.Environment, u.App)
