@@ -149,8 +149,6 @@ func (s seen) whileOpen(w wish) step {
 		return step{do: disarm}
 	case len(w.Held) > 0 && !s.fresh:
 		return step{do: askGet} // lists do not tell what is queued
-	case len(w.Held) > 0 && !w.reported && !mine: // it is another update's, and stays that
-		return s.tell(w, step{do: rest})
 	case !s.topic.Ours:
 		return s.personal(w)
 	case isRollback(w.Update) && !mine && !s.has(w.Update):
