@@ -177,7 +177,7 @@ func (s *site) git(args ...string) string {
 	return gittest.Git(s, s.repo, args...)
 }
 
-// at is where a branch is; the zero hash where it does not exist.
+// where is the commit that a branch is at; the zero hash where the branch does not exist.
 func (s *site) where(branch string) git.Hash {
 	s.Helper()
 	out, err := s.repo.Git("rev-parse", "--verify", "--quiet", "refs/heads/"+branch)
@@ -191,7 +191,7 @@ func (s *site) hash(name string) git.Hash {
 	s.Helper()
 	h, ok := git.ParseHash(name)
 	if !ok {
-		s.Fatalf("%q is no hash", name)
+		s.Fatalf("%q is not a hash", name)
 	}
 	return h
 }

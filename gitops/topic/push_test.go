@@ -13,7 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-// When the answer to a push is lost, the branch says what came of it.
+// When the answer to a push is lost, the branch tells whether it was made.
 func TestAnAnswerThatIsLost(t *testing.T) {
 	overEach(t, func(s *site) {
 		b, branch := s.branches(), topicOf("shop")
@@ -138,8 +138,8 @@ func TestAServerWithoutThinPacks(t *testing.T) {
 	}
 }
 
-// What turns a push away before git saw it is an error, and is not looked at.
-func TestAPushThatIsTurnedAway(t *testing.T) {
+// A push that the server rejects before git sees it is an error, and the branch is not asked for.
+func TestAPushThatIsRejectedBeforeGit(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	b := s.branches()
