@@ -80,10 +80,11 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 		}
 		return forge.Close(ctx, s.pull.Number)
 	case disarm:
-		if !s.topic.Ours {
+		err := forge.Disarm(ctx, *s.pull)
+		if err == nil && !s.topic.Ours {
 			a.wish.disarmed = s.head
 		}
-		return forge.Disarm(ctx, *s.pull)
+		return err
 	case comment:
 		a.wish.remark, a.wish.remarked = zero, s.head // at most one: the text says it, too
 		return forge.Comment(ctx, s.pull.Number, st.text.Body)
