@@ -134,7 +134,7 @@ func TestAnEnvironmentComesBackBeforeItsProposalsAreClosed(t *testing.T) {
 	})
 }
 
-// A drain leaves what is in hand as it is, in time, although nothing becomes known of it.
+// A drain leaves what is in hand as it is, in time, although there is no result of it.
 func TestAStopWhileProposalsAreInHand(t *testing.T) {
 	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
 		s.startProposed(p, "api 1")

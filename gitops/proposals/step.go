@@ -28,12 +28,12 @@ const (
 	push                    // moves the topic branch to what was built
 	remove                  // deletes the topic branch
 	closePull               // from here on the forge is written, the most urgent first
-	disarm                  //
-	edit                    //
-	comment                 //
-	arm                     //
-	create                  //
-	report                  // tells the lane
+	disarm
+	edit
+	comment
+	arm
+	create
+	report // tells the lane
 )
 
 // writesForge reports whether the action changes something at the forge, as far as a retry is
