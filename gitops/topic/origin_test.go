@@ -143,14 +143,21 @@ func (s *site) update(app, tag string) gitops.Update {
 
 func topicOf(app string) string { return proposals.Branch("prod", app) }
 
-// propose builds an update and pushes it over what the topic is at.
-func (s *site) propose(b *Branches, u gitops.Update) proposals.Built {
+// build makes the commit of an update, and pushes nothing.
+func (s *site) build(b *Branches, u gitops.Update) proposals.Built {
 	s.Helper()
-	from := s.look(b).Topics[topicOf(u.App)]
 	built, err := b.Build(s.Context(), u, "")
 	if err != nil || built.Commit.IsZero() {
 		s.Fatalf("built %+v, %v", built, err)
 	}
+	return built
+}
+
+// propose builds an update and pushes it over what the topic is at.
+func (s *site) propose(b *Branches, u gitops.Update) proposals.Built {
+	s.Helper()
+	from := s.look(b).Topics[topicOf(u.App)]
+	built := s.build(b, u)
 	if err := b.Push(s.Context(), topicOf(u.App), from, built); err != nil {
 		s.Fatal(err)
 	}
