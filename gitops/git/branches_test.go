@@ -14,20 +14,25 @@ import (
 )
 
 // A branch is created, moved and deleted, each only from where the request
-// says; one request says where all of them are.
-func TestABranchIsMadeAndDeleted(t *testing.T) {
+// says it is; one request lists all branches with their commits.
+func TestABranchIsMadeMovedAndDeleted(t *testing.T) {
 	overEach(t, func(t *testing.T, newOrigin origins) {
 		o := newOrigin(t)
 		r := NewBreaker(time.Now).Guard(Watch(o.remote(), func() {}))
 		o.git("branch", "tallymanly", "main")
 		on := o.advertised(r, ReceivePack)
-		commit := fmt.Sprintf("tree %s\nparent %s\nauthor A <a@b> %d +0000\ncommitter A <a@b> %[3]d +0000\n\nTopic\n", o.hash("main^{tree}"), on.Tip, time.Now().Unix())
-		draft := NewDraft()
-		name := draft.Put(Object{KindCommit, []byte(commit)}, Base{})
-		pack, err := new(PackWriter).Write(draft, true)
-		if err != nil {
-			t.Fatal(err)
+		commit := func(message string) (name Hash, pack []byte) {
+			commit := fmt.Sprintf("tree %s\nparent %s\nauthor A <a@b> %d +0000\ncommitter A <a@b> %[3]d +0000\n\n%s\n", o.hash("main^{tree}"), on.Tip, time.Now().Unix(), message)
+			draft := NewDraft()
+			name = draft.Put(Object{KindCommit, []byte(commit)}, Base{})
+			pack, err := new(PackWriter).Write(draft, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return name, pack
 		}
+		name, pack := commit("Topic")
+		moved, packOfMoved := commit("Topic, once more")
 		const branch = "tallyman/prod/shop"
 		push := func(from, to Hash, pack []byte) error {
 			return r.Push(t.Context(), PushRequest{Branch: branch, Old: from, New: to, Pack: pack, Capabilities: on.Capabilities})
@@ -50,13 +55,15 @@ func TestABranchIsMadeAndDeleted(t *testing.T) {
 			}
 		}
 		there := map[string]Hash{branch: name}
-		wants("deleted where there is none", push(on.Tip, Hash{}, nil), false, nil)
-		wants("made", push(Hash{}, name, pack), true, there)
-		wants("made once more", push(Hash{}, on.Tip, pack), false, there)
-		wants("deleted from elsewhere", push(on.Tip, Hash{}, nil), false, there)
-		wants("deleted", push(name, Hash{}, nil), true, nil)
+		wants("a branch that does not exist is deleted", push(on.Tip, Hash{}, nil), false, nil)
+		wants("it is made", push(Hash{}, name, pack), true, there)
+		wants("it is made once more", push(Hash{}, on.Tip, pack), false, there)
+		wants("it is deleted from another commit", push(on.Tip, Hash{}, nil), false, there)
+		wants("it is moved from another commit", push(on.Tip, moved, packOfMoved), false, there)
+		wants("it is moved", push(name, moved, packOfMoved), true, map[string]Hash{branch: moved})
+		wants("it is deleted", push(moved, Hash{}, nil), true, nil)
 		if a, err := r.Refs(t.Context(), ReceivePack, "main"); err != nil || a.Below != nil {
-			t.Errorf("unasked it tells of %v, %v", a.Below, err)
+			t.Errorf("it lists %v without being asked, %v", a.Below, err)
 		}
 	})
 }
@@ -88,6 +95,6 @@ func TestTooManyBranchesBelow(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if a, err := readAdvertisement(bytes.NewReader(b.Bytes()), "main", nil); err != nil || a.Tip != hostTip {
-		t.Errorf("who does not ask for them: %+v, %v", a, err)
+		t.Errorf("without asking for them: %+v, %v", a, err)
 	}
 }

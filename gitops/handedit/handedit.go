@@ -89,7 +89,7 @@ func (f *Finder) find(ctx context.Context, q Question) (Answer, error) {
 	w := &way{question: q, proofs: f.proofs}
 	found, err := f.reader.File(within, history.Query{Path: q.Path, Read: q.Read, Limit: 1, Commits: mostCommits, Page: firstPage, Visit: w.visit})
 	timeUp := errors.Is(within.Err(), context.DeadlineExceeded) && ctx.Err() == nil && !w.tip.IsZero()
-	if err != nil && !timeUp && !ownFault(err) {
+	if err != nil && !timeUp && !history.Unreadable(err) && !git.UnknownToServer(err) {
 		return Answer{}, err
 	}
 	a := Answer{Tip: w.tip}
@@ -111,15 +111,6 @@ func (f *Finder) find(ctx context.Context, q Question) (Answer, error) {
 		a.Edit.Commit, a.Edit.Author, a.Edit.At = w.edit.String(), AuthorOf(w.by.Author), w.by.Made.UTC()
 	}
 	return a, nil
-}
-
-// ownFault reports whether an error is of what is read, and not of the server.
-func ownFault(err error) bool {
-	switch gitops.CodeOf(err) {
-	case gitops.TooLarge, gitops.Invalid, gitops.Rejected:
-		return true
-	}
-	return errors.Is(err, git.ErrMissingObject) || git.UnknownToServer(err)
 }
 
 // AuthorOf is who made a commit, as one line.

@@ -196,6 +196,16 @@ func (r *Reader) File(ctx context.Context, q Query) (History, error) {
 	return h, git.PublicError(err)
 }
 
+// Unreadable reports whether a query failed by what it read, and not by the server: it fails
+// again as long as that is there.
+func Unreadable(err error) bool {
+	switch gitops.CodeOf(err) {
+	case gitops.TooLarge, gitops.Invalid, gitops.Rejected:
+		return true
+	}
+	return errors.Is(err, git.ErrMissingObject)
+}
+
 // maxTries is how often a history is begun again because the branch moved on before
 // the server was asked for it.
 const maxTries = 3

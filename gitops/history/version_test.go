@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -72,4 +73,23 @@ func FuzzVersionOf(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{gitops.Errorf(gitops.TooLarge, "larger than what may be read"), true},
+		{gitops.Errorf(gitops.Invalid, "not a path"), true},
+		{git.PublicError(fmt.Errorf("reading: %w", git.ErrMissingObject)), true},
+		{gitops.Errorf(gitops.Unavailable, "the git server is down"), false},
+		{gitops.Errorf(gitops.RateLimited, "slowly"), false},
+		{nil, false},
+	} {
+		if got := Unreadable(c.err); got != c.want {
+			t.Errorf("%v: %t, want %t", c.err, got, c.want)
+		}
+	}
 }

@@ -16,7 +16,7 @@ type batch struct {
 	inDoubt   []ending           // may be on the branch: to be looked for first
 	held      []ending           // may be on the branch, and are looked for with the tasks
 	looking   int                // how many wait until an image is known
-	inHand    int                // how many wait for what becomes known of a pull request
+	inHand    int                // how many wait for a result of their pull request
 	leftAlone int                // how many are another replica's, as far as is known, or of a manifest repository that is away
 	crowded   bool               // they took room of which the queue did not know: what is behind them comes with the next batch
 }

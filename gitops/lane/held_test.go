@@ -215,6 +215,18 @@ func TestNothingIsWrittenWhileItIsNotKnownWhatHolds(t *testing.T) {
 	})
 }
 
+// heldForWeeks accepts an update, which is held until now for longer than anything may wait. No
+// lane runs by then.
+func (s *site) heldForWeeks(name string) {
+	const weeks = 21 * 24 * time.Hour
+	s.accept(name)
+	s.holds.hold(name, gitops.BlockFreeze, time.Now().Add(weeks))
+	s.Start()
+	synctest.Wait()
+	s.Stop(s.t.Context())
+	elapse(weeks)
+}
+
 // What was held for longer than anything may wait is neither stale nor late when that ends,
 // also when the git server refuses it for a while after that.
 func TestWhatWasHeldForWeeksIsNotStale(t *testing.T) {
@@ -228,12 +240,7 @@ func TestWhatWasHeldForWeeksIsNotStale(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *site) {
-				s.accept("api 1")
-				s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(21*24*time.Hour))
-				s.Start()
-				synctest.Wait()
-				s.Stop(t.Context())
-				elapse(21 * 24 * time.Hour)
+				s.heldForWeeks("api 1")
 				s.writer.then(c.refused...)
 				next := s.with(lane.Config{})
 				next.Start()

@@ -42,8 +42,8 @@
 // Where an environment has pull requests ([Environment.PullRequest]), what may be written is not
 // given to the writer: the lane says what it wants ([Proposals.Want]), and goes on with
 // others. Of an app's updates the newest is wanted. While nothing is known of it, it is pending
-// and is left alone, as one whose image is looked at; what becomes known is reported when it
-// comes. What may be on the branch is looked for there before. An update that is proposed holds
+// and is left alone, as one whose image is looked at; its results are reported when they
+// come. What may be on the branch is looked for there before. An update that is proposed holds
 // up nothing and is never stale: it is followed until its pull request has ended, in each term
 // from the store on, and also after its environment went back to being written. What holds it
 // is judged every few seconds, since the end of a freeze gives no hint. Where it is to end, by a

@@ -134,7 +134,7 @@ func TestAnEnvironmentComesBackBeforeItsProposalsAreClosed(t *testing.T) {
 	})
 }
 
-// A drain leaves what is in hand as it is, in time, although nothing becomes known of it.
+// A drain leaves what is in hand as it is, in time, although there is no result of it.
 func TestAStopWhileProposalsAreInHand(t *testing.T) {
 	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
 		s.startProposed(p, "api 1")
@@ -184,12 +184,7 @@ func TestWhatWasSentInBetweenIsLookedForAgain(t *testing.T) {
 func TestWhatWasHeldForWeeksIsProposed(t *testing.T) {
 	proposing(t, lane.Config{}, func(t *testing.T, s *site, p *fakeProposals) {
 		p.opensNothing()
-		s.accept("api 1")
-		s.holds.hold("api", gitops.BlockFreeze, time.Now().Add(21*24*time.Hour))
-		s.Start()
-		synctest.Wait()
-		s.Stop(t.Context())
-		elapse(21 * 24 * time.Hour)
+		s.heldForWeeks("api 1")
 		next := s.with(lane.Config{Environments: []lane.Environment{pullRequest}, Proposals: p})
 		next.Start()
 		synctest.Wait()

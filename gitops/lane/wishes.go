@@ -12,8 +12,8 @@ import (
 )
 
 // planFollowed decides about an update that was taken and that Proposals has in hand: it waits
-// for what becomes known there, also where it is to end, since its pull request is closed
-// before. It reports whether the update is one.
+// for a result, also when it is to end: its pull request is closed first. It reports whether
+// the update is one.
 func (t *leaseTerm) planFollowed(b *batch, u gitops.Update) bool {
 	f := &t.following
 	before := f.byID[u.ID]

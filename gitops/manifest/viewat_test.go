@@ -9,8 +9,8 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-// Who has seen where the branch is gets it as it is there, and asks for no more than what is
-// not here: nothing when the writer or a reader has been there.
+// A view of a tip that a caller has just seen is the branch at that tip. It asks the server only
+// for what is missing here: nothing when the writer or a reader has fetched the tip before.
 func TestAViewOfATipThatWasSeen(t *testing.T) {
 	overEach(t, func(t *testing.T, newOrigin origins) {
 		o := newOrigin(t)
@@ -18,7 +18,7 @@ func TestAViewOfATipThatWasSeen(t *testing.T) {
 		hash := func(name string) git.Hash {
 			h, ok := git.ParseHash(name)
 			if !ok {
-				t.Fatalf("%q is no hash", name)
+				t.Fatalf("%q is not a hash", name)
 			}
 			return h
 		}

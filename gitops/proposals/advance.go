@@ -53,7 +53,7 @@ func (r *Room) advanceOne(ctx context.Context, now time.Time) bool {
 func (r *Room) advance(ctx context.Context, a *app) bool {
 	now := r.config.Now()
 	if err := CheckBranch(a.of.environment, a.of.app); err != nil {
-		r.cannotName(a, err, now)
+		r.cannotName(ctx, a, err, now)
 		return false
 	}
 	if !r.observe(ctx, a, now) {
@@ -85,8 +85,14 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 		a.pending = &st
 		return false
 	}
+	return r.makeStep(ctx, a, st, r.request)
+}
+
+// makeStep makes a step by a request, unless something has come to hold its update, and reports
+// whether that worked. Leave can stop the request.
+func (r *Room) makeStep(ctx context.Context, a *app, st step, request func(ctx context.Context, a *app, st step) error) bool {
 	err := r.do(ctx, a.of.environment, func(ctx context.Context) error {
-		return r.pass(ctx, a, st, func(ctx context.Context) error { return r.request(ctx, a, st) })
+		return r.pass(ctx, a, st, func(ctx context.Context) error { return request(ctx, a, st) })
 	})
 	if err != nil {
 		r.failed(ctx, a, st, err)

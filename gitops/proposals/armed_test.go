@@ -12,24 +12,36 @@ import (
 // An update that comes to be held before its pull request is there takes over no pull request
 // of an older update, and does not keep people from merging that.
 func TestWhatIsHeldTakesOverNothing(t *testing.T) {
-	inWorld(t, func(s *site) {
-		s.env.Merge = proposals.MergeAuto
-		s.w.Set(protected)
-		first := s.propose("1.1.0")
-		second := s.order("1.2.0")
-		s.want(second, func(w *gitops.ProposalWish) {
-			w.Held = []gitops.Block{{Kind: gitops.BlockBad, Reason: "marked as bad"}}
+	for name, c := range map[string]struct {
+		people func(s *site)
+		first  gitops.State // in the end
+	}{
+		"the hold is lifted":  {func(*site) {}, gitops.Superseded},
+		"it is merged before": {func(s *site) { s.w.Merge(1, "squash", "bo"); s.look() }, gitops.Committed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(s *site) {
+				s.env.Merge = proposals.MergeAuto
+				s.w.Set(protected)
+				first := s.propose("1.1.0")
+				second := s.order("1.2.0")
+				s.want(second, func(w *gitops.ProposalWish) {
+					w.Held = []gitops.Block{{Kind: gitops.BlockBad, Reason: "marked as bad"}}
+				})
+				s.after(time.Minute)
+				s.is(second, gitops.Pending)
+				s.is(first, gitops.Proposed)
+				s.pulls("open 1.1.0")
+				s.count(1, "push")
+				s.count(0, "disarm")
+				c.people(s)
+				s.want(second)
+				s.after(time.Minute)
+				s.is(second, gitops.Proposed)
+				s.is(first, c.first)
+			})
 		})
-		s.after(time.Minute)
-		s.is(second, gitops.Pending)
-		s.is(first, gitops.Proposed)
-		s.pulls("open 1.1.0")
-		s.count(0, "disarm")
-		s.want(second)
-		s.after(time.Minute)
-		s.is(second, gitops.Proposed)
-		s.is(first, gitops.Superseded)
-	})
+	}
 }
 
 // What is taken out of the queue, or disarmed, is armed again at once, and then ever more slowly.

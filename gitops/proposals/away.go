@@ -69,15 +69,6 @@ func (r *Room) mayGoOn(a *app, now time.Time) bool {
 	return !now.Before(r.git.until) || a.at == r.heads.Base && (a.wish.Close != "" || len(a.wish.Held) > 0)
 }
 
-// mayBeMade is from when on the write that an app waits for may be made, as far as the git server
-// goes: what takes something back need not wait for it.
-func (r *Room) mayBeMade(a *app, at time.Time) time.Time {
-	if a.pending.do == closePull || a.pending.do == disarm {
-		return at
-	}
-	return later(at, r.git.until)
-}
-
 // publishOutage has lanes know why proposals stand still. The outage of a server is one for all
 // updates: nothing is reported of each.
 func (r *Room) publishOutage() {

@@ -96,7 +96,7 @@ func crash(t *testing.T, c crashCase, n int, done, lost bool) (died bool) {
 		s.room.Close()
 		s.start()
 		s.wishAll(c.wish)
-		for range 5 { // what came of a cancelled wish is wished for again, as a lane does
+		for range 5 { // as a lane does: a wish that ended leaves others to be wished for
 			s.after(10 * time.Second)
 			s.wishAll(c.wish)
 		}

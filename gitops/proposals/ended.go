@@ -73,9 +73,14 @@ func (s seen) settle(w wish, o gitops.ProposalWish) step {
 	if s.past.State == PullOpen {
 		return step{do: forget, older: o.Update}
 	}
-	before := s
-	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
-	return before.ended(w, o)
+	return s.atPast().ended(w, o)
+}
+
+// atPast is what is seen, with the pull request that another one came after in the place of the
+// branch's newest.
+func (s seen) atPast() seen {
+	s.pull, s.over, s.fresh, s.current = s.past, s.pastAt, true, true
+	return s
 }
 
 // settleOwn tells what happened to the wished update's own pull request, where the branch's newest is
@@ -89,9 +94,7 @@ func (s seen) settleOwn(w wish) (st step, settled bool) {
 	case s.past == nil || s.past.Number != p.Number:
 		return step{do: askPast, older: w.Update}, true
 	}
-	before := s
-	before.pull, before.over, before.fresh, before.current = s.past, s.pastAt, true, true
-	switch {
+	switch before := s.atPast(); {
 	case s.past.State == PullMerged:
 		return before.land(w, w.Update), true
 	case s.past.State == PullClosed && !s.past.ByUs:
@@ -274,7 +277,12 @@ func (s seen) block(w wish, why string) step {
 	if b := w.blocked; b != nil && b.Reason == why && s.now.Before(b.Until) {
 		return step{do: wait, after: b.Until.Sub(s.now)}
 	}
-	return step{do: report, results: []gitops.ProposalResult{{Update: w.Update.ID, Blocked: &gitops.Block{
-		Kind: gitops.BlockProposal, Reason: why, Since: s.now.UTC(), Until: s.now.Add(blockTime).UTC(),
-	}}}}
+	return step{do: report, results: []gitops.ProposalResult{blockedFrom(w.Update, why, s.now, s.now.Add(blockTime))}}
+}
+
+// blockedFrom says what keeps a pending update from being proposed, between two times.
+func blockedFrom(u gitops.Update, why string, since, until time.Time) gitops.ProposalResult {
+	return gitops.ProposalResult{Update: u.ID, Blocked: &gitops.Block{
+		Kind: gitops.BlockProposal, Reason: why, Since: since.UTC(), Until: until.UTC(),
+	}}
 }

@@ -10,45 +10,29 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
 )
 
-// Each call fails in each way, without being done and after it was done: there is one pull
-// request, it is merged once, and all is told as it is.
-func TestEveryCallFailsTwice(t *testing.T) {
-	errs := map[string]error{
-		"unavailable": gitops.Errorf(gitops.Unavailable, "the server is down"),
-		"limited":     &gitops.Error{Code: gitops.RateLimited, Message: "slowly", RetryAfter: 90 * time.Second},
-		"forbidden":   gitops.Errorf(gitops.Forbidden, "Pull requests: write is missing"),
-		"rejected":    gitops.Errorf(gitops.Rejected, "GH013: repository rule violations"),
-		"moved":       &proposals.MovedError{Branch: "tallyman/prod/api"},
-		"exists":      proposals.ErrExists,
-		"no commits":  proposals.ErrNoCommits,
-		"head moved":  proposals.ErrHeadMoved,
-		"not now":     proposals.ErrNotNow,
-	}
-	for _, op := range []string{"look", "base", "origin", "contains", "topic", "build", "push", "delete", "pulls", "open", "get", "create", "edit", "arm"} {
-		for name, err := range errs {
+// everyFault runs a test in a world where calls of each of the methods fail in each way, without
+// being done and after they were done. The forge merges by itself what its rules allow.
+func everyFault(t *testing.T, ops []string, test func(s *site, fail func())) {
+	t.Helper()
+	for _, op := range ops {
+		for name, err := range map[string]error{
+			"unavailable": gitops.Errorf(gitops.Unavailable, "the server is down"),
+			"limited":     &gitops.Error{Code: gitops.RateLimited, Message: "slowly", RetryAfter: 90 * time.Second},
+			"forbidden":   gitops.Errorf(gitops.Forbidden, "Pull requests: write is missing"),
+			"rejected":    gitops.Errorf(gitops.Rejected, "GH013: repository rule violations"),
+			"moved":       &proposals.MovedError{Branch: "tallyman/prod/api"},
+			"exists":      proposals.ErrExists,
+			"no commits":  proposals.ErrNoCommits,
+			"head moved":  proposals.ErrHeadMoved,
+			"not now":     proposals.ErrNotNow,
+		} {
 			for _, applied := range []bool{false, true} {
 				inWorld(t, func(s *site) {
 					s.w.Set(protected)
 					s.env.Merge = proposals.MergeAuto
-					fault := proposalstest.Fault{Err: err, Applied: applied}
-					s.w.Fail(op, fault)
-					first := s.order("1.1.0")
-					s.want(first)
-					s.after(5 * time.Minute)
-					s.w.Fail(op, fault)
-					second := s.order("1.2.0")
-					s.want(second)
-					s.after(5 * time.Minute)
-					s.w.Fail(op, fault)
-					s.w.Fulfil(1)
-					s.look()
-					s.after(10 * time.Minute)
-					s.pulls("merged 1.2.0")
-					s.is(first, gitops.Superseded)
-					s.is(second, gitops.Committed)
-					s.baseHas("1.2.0")
-					if n := s.w.Carried("prod", "api"); n["1.2.0"] != 1 || n["1.1.0"] != 0 {
-						t.Errorf("on the base branch: %v", n)
+					test(s, func() { s.w.Fail(op, proposalstest.Fault{Err: err, Applied: applied}) })
+					if len(s.w.Calls(op)) == 0 {
+						s.Errorf("%s was never called: nothing is tested", op)
 					}
 				})
 				if t.Failed() {
@@ -57,6 +41,80 @@ func TestEveryCallFailsTwice(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Each call on the way to a merge fails in each way: there is one pull request, it is merged
+// once, and all is told as it is.
+func TestEveryCallFailsTwice(t *testing.T) {
+	ops := []string{"look", "base", "origin", "topic", "build", "push", "delete", "pulls", "open", "get", "create", "edit", "arm"}
+	everyFault(t, ops, func(s *site, fail func()) {
+		fail()
+		first := s.order("1.1.0")
+		s.want(first)
+		s.after(5 * time.Minute)
+		fail()
+		second := s.order("1.2.0")
+		s.want(second)
+		s.after(5 * time.Minute)
+		fail()
+		s.w.Fulfil(1)
+		s.look()
+		s.after(10 * time.Minute)
+		s.pulls("merged 1.2.0")
+		s.is(first, gitops.Superseded)
+		s.is(second, gitops.Committed)
+		s.baseHas("1.2.0")
+		if n := s.w.Carried("prod", "api"); n["1.2.0"] != 1 || n["1.1.0"] != 0 {
+			s.Errorf("on the base branch: %v", n)
+		}
+	})
+}
+
+// Each call by which a merge without trailers is found fails in each way: it is told once.
+func TestEveryCallAfterAMergeFailsTwice(t *testing.T) {
+	everyFault(t, []string{"look", "base", "contains", "origin", "topic", "get", "open", "delete"}, func(s *site, fail func()) {
+		s.w.Set(func(w *proposalstest.World) { w.Squash = proposalstest.SquashBlank })
+		u := s.propose("1.1.0")
+		fail()
+		s.w.Merge(1, "squash", "bo")
+		s.look()
+		s.after(10 * time.Minute)
+		s.is(u, gitops.Committed)
+		if tip, _ := s.w.Base("prod", "api"); u.Commit != tip.String() {
+			s.Errorf("the commit is %s, not %s", u.Commit, tip)
+		}
+		s.baseHas("1.1.0")
+	})
+}
+
+// Each call that a merge does not need fails in each way: a person's commit is neither merged by
+// tallyman nor pushed over, it has one comment at most, and what is cancelled is closed.
+func TestEveryOtherCallFailsTwice(t *testing.T) {
+	everyFault(t, []string{"rules", "disarm", "edit", "comment", "close"}, func(s *site, fail func()) {
+		u := s.propose("1.1.0")
+		fail()
+		s.w.EditBase("prod", "web", "2.0.0", "ann")
+		s.look()
+		s.after(5 * time.Minute)
+		s.is(u, gitops.Proposed)
+		head, _ := s.w.PushOnto("prod", "api", "9.9.9", "eve")
+		s.look()
+		s.after(5 * time.Minute)
+		s.w.Fulfil(1)
+		s.look()
+		if at, _ := s.w.Topic("prod", "api"); at != head {
+			s.Errorf("the topic is at %s, not at the person's commit %s", at, head)
+		}
+		if c := s.w.Comments(1); len(c) > 1 {
+			s.Errorf("comments: %q", c)
+		}
+		fail()
+		s.want(u, leaves)
+		s.after(5 * time.Minute)
+		s.is(u, gitops.Cancelled)
+		s.pulls("closed 1.1.0")
+		s.baseHas("1.0.0")
+	})
 }
 
 // A right that is missing, a repository that is not there and a rule hold the update with the

@@ -111,24 +111,3 @@ func TestArmedIsUnderWay(t *testing.T) {
 		})
 	})
 }
-
-// A newer tag that came to be held before its pull request was there is not put into that of
-// the tag before.
-func TestHeldTakesNoPullRequestOver(t *testing.T) {
-	inWorld(t, func(s *site) {
-		first := s.propose("1.1.0")
-		second := s.order("1.2.0")
-		s.want(second, func(w *gitops.ProposalWish) { w.Held = []gitops.Block{{Kind: gitops.BlockStop, Reason: "stopped"}} })
-		s.after(time.Minute)
-		s.is(first, gitops.Proposed)
-		s.is(second, gitops.Pending)
-		s.pulls("open 1.1.0")
-		s.count(1, "push")
-		s.w.Merge(1, "squash", "bo")
-		s.look()
-		s.is(first, gitops.Committed)
-		s.want(second)
-		s.after(20 * time.Second)
-		s.is(second, gitops.Proposed)
-	})
-}

@@ -22,7 +22,7 @@ func leaves(w *gitops.ProposalWish) { w.Close = `app "api" is not configured for
 // seen its files, and a merge that comes first counts.
 func TestAnAppThatLeftTheConfiguration(t *testing.T) {
 	for name, people := range map[string]func(s *site){
-		"nobody does anything": func(*site) {},
+		"nothing else happens": func(*site) {},
 		"the base moves":       func(s *site) { s.w.EditBase("", "", "", "bo") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,6 @@ func TestAnAppThatLeftTheConfiguration(t *testing.T) {
 	})
 }
 
-// An update that came to be held before its pull request was open does not take over the open one
 // A merge that the base branch does not show yet is waited for, whatever the forge's clock says.
 func TestAMergeIsWaitedForByTheOwnClock(t *testing.T) {
 	for _, ahead := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
@@ -94,7 +93,6 @@ func TestAMergeIsWaitedForByTheOwnClock(t *testing.T) {
 	}
 }
 
-// A pull request that a person has go into another branch is not armed for that: another one is
 // A rule that keeps topic branches from being deleted keeps nothing from its end.
 func TestABranchThatCannotBeDeleted(t *testing.T) {
 	no := proposalstest.Fault{Err: gitops.Errorf(gitops.Rejected, "GH013: Repository rule violations found: Cannot delete this branch")}
@@ -117,9 +115,6 @@ func TestABranchThatCannotBeDeleted(t *testing.T) {
 		})
 	}
 }
-
-// While the git server is away, what is stopped is disarmed and what is cancelled is closed: the
-// A process that was paused for long writes the text of an older update when it goes on: the
 
 // A merge of the older tag, which has no proof as a squash, is no edit by hand for the newer one
 // that waits: the lane does not know of the merge yet.

@@ -11,14 +11,17 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
 )
 
-// manyApps makes a world of so many apps.
-func manyApps(n int) *proposalstest.World {
+// amongApps runs a test in a world of so many apps: see [appName].
+func amongApps(t *testing.T, n int, test func(s *site)) {
+	t.Helper()
 	tags := map[string]string{}
 	for i := range n {
-		tags[fmt.Sprintf("prod/app%03d", i)] = "1.0.0"
+		tags["prod/"+appName(i)] = "1.0.0"
 	}
-	return proposalstest.New(tags)
+	inWorldOf(t, tags, test)
 }
+
+func appName(i int) string { return fmt.Sprintf("app%03d", i) }
 
 // limits holds writes to what GitHub bears.
 func limits(t *testing.T, calls []proposalstest.Call) {
@@ -40,12 +43,9 @@ func limits(t *testing.T, calls []proposalstest.Call) {
 // acceptance order, within the forge's limits, and no lane waits.
 func TestManyAppsAtOnce(t *testing.T) {
 	const apps = 200
-	inWorld(t, func(s *site) {
-		s.room.Close()
-		s.w = manyApps(apps)
-		s.start()
+	amongApps(t, apps, func(s *site) {
 		for i := range apps {
-			u := s.orderOf(fmt.Sprintf("app%03d", i), "2.0.0")
+			u := s.orderOf(appName(i), "2.0.0")
 			before := time.Now()
 			s.want(u)
 			if took := time.Since(before); took != 0 {
@@ -88,13 +88,11 @@ func TestManyAppsAtOnce(t *testing.T) {
 // No hour has more than 350 creations, and what takes something back does not wait for it.
 func TestMoreThanAnHourBears(t *testing.T) {
 	const apps = 450
-	inWorld(t, func(s *site) {
-		s.room.Close()
-		s.w, s.env.Merge = manyApps(apps), proposals.MergeAuto
+	amongApps(t, apps, func(s *site) {
+		s.env.Merge = proposals.MergeAuto
 		s.w.Set(protected)
-		s.start()
 		for i := range apps {
-			s.want(s.orderOf(fmt.Sprintf("app%03d", i), "2.0.0"))
+			s.want(s.orderOf(appName(i), "2.0.0"))
 		}
 		s.after(15 * time.Minute)
 		s.count(350, "create")
@@ -102,7 +100,7 @@ func TestMoreThanAnHourBears(t *testing.T) {
 		s.after(10 * time.Second)
 		s.is(s.updates[3], gitops.Cancelled)
 		s.want(s.updates[5], func(w *gitops.ProposalWish) { w.Held = []gitops.Block{{Kind: gitops.BlockStop, Reason: "stopped"}} })
-		s.want(s.orderOf("app006", "3.0.0"))
+		s.want(s.orderOf(appName(6), "3.0.0"))
 		s.after(20 * time.Second)
 		s.w.Forget()
 		s.want(s.updates[5])
@@ -119,12 +117,9 @@ func TestMoreThanAnHourBears(t *testing.T) {
 // Many hints cost a bounded number of requests.
 func TestManyHints(t *testing.T) {
 	const apps = 50
-	inWorld(t, func(s *site) {
-		s.room.Close()
-		s.w = manyApps(apps)
-		s.start()
+	amongApps(t, apps, func(s *site) {
 		for i := range apps {
-			s.want(s.orderOf(fmt.Sprintf("app%03d", i), "2.0.0"))
+			s.want(s.orderOf(appName(i), "2.0.0"))
 		}
 		s.after(2 * time.Minute)
 		s.w.Forget()
@@ -144,17 +139,14 @@ func TestManyHints(t *testing.T) {
 
 // What is urgent does not wait behind many new pull requests.
 func TestUrgentFirst(t *testing.T) {
-	inWorld(t, func(s *site) {
-		s.room.Close()
-		s.w = manyApps(60)
+	amongApps(t, 60, func(s *site) {
 		s.w.Set(protected)
 		s.env.Merge = proposals.MergeAuto
-		s.start()
-		first := s.orderOf("app000", "2.0.0")
+		first := s.orderOf(appName(0), "2.0.0")
 		s.want(first)
 		s.after(5 * time.Second)
 		for i := 1; i < 60; i++ {
-			s.want(s.orderOf(fmt.Sprintf("app%03d", i), "2.0.0"))
+			s.want(s.orderOf(appName(i), "2.0.0"))
 		}
 		s.after(10 * time.Second)
 		s.want(first, func(w *gitops.ProposalWish) {

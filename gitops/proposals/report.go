@@ -69,13 +69,11 @@ func (r *Room) end(ctx context.Context, a *app) {
 
 // cannotName says that an app can have no topic branch. Nothing lifts that but a change of the
 // configuration.
-func (r *Room) cannotName(a *app, err error, now time.Time) {
+func (r *Room) cannotName(ctx context.Context, a *app, err error, now time.Time) {
 	if a.wish.Close != "" {
-		r.report(context.Background(), a, step{do: report, ends: true, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Transition: new(cancelled(a.wish.ProposalWish))}}})
+		r.report(ctx, a, a.seen.end(a.wish, cancelled(a.wish.ProposalWish)))
 		return
 	}
 	a.retryAt = now.Add(blockTime)
-	r.report(context.Background(), a, step{do: report, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Blocked: &gitops.Block{
-		Kind: gitops.BlockProposal, Reason: gitops.PublicOf(err), Since: now.UTC(), Until: a.retryAt.UTC(),
-	}}}})
+	r.report(ctx, a, step{do: report, results: []gitops.ProposalResult{blockedFrom(a.wish.Update, gitops.PublicOf(err), now, a.retryAt)}})
 }

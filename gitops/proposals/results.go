@@ -18,8 +18,8 @@ func newBoard() *board {
 	return &board{results: map[string][]gitops.ProposalResult{}, changed: map[string]chan struct{}{}, terms: map[string]int{}}
 }
 
-// term is which term of an environment it is. What is done for one that has ended is told to
-// nobody: the lane may have been another process's since.
+// term returns the current term of an environment. What is posted for a term that has ended is
+// dropped: another process may have the lane by now.
 func (b *board) term(environment string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -215,7 +215,7 @@ func (r *Room) lookDue(now time.Time) bool {
 	if len(r.apps) == 0 || now.Before(r.git.until) {
 		return false
 	}
-	return !now.Before(r.lookAt) || r.forge.since != (time.Time{}) && !now.Before(r.forge.until)
+	return !now.Before(r.lookAt) || !r.forge.since.IsZero() && !now.Before(r.forge.until)
 }
 
 // sleep waits for something to do.
@@ -244,7 +244,7 @@ func (r *Room) nextTime(now time.Time) time.Time {
 	for _, a := range r.apps {
 		switch {
 		case a.pending != nil:
-			sooner(r.mayBeMade(a, r.writeAt(now, *a.pending)))
+			sooner(r.writeAt(a, now))
 		case !a.parked && r.mayGoOn(a, now):
 			sooner(a.retryAt)
 		case !a.parked:

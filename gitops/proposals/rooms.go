@@ -88,15 +88,10 @@ func (r *Rooms) place(app appOf, p placed) {
 
 // nowhere answers a wish of an app whose repository has no room.
 func (r *Rooms) nowhere(app appOf, w gitops.ProposalWish) {
-	result := gitops.ProposalResult{Update: w.Update.ID}
+	now := time.Now()
+	result := blockedFrom(w.Update, "the manifest repository of "+app.app+" in "+app.environment+" has no forge where pull requests can be opened: configure credentials.githubApp for it", now, now.Add(blockTime))
 	if w.Close != "" {
-		result.Transition = new(cancelled(w))
-	} else {
-		now := time.Now().UTC()
-		result.Blocked = &gitops.Block{
-			Kind: gitops.BlockProposal, Since: now, Until: now.Add(blockTime),
-			Reason: "the manifest repository of " + app.app + " in " + app.environment + " has no forge where pull requests can be opened: configure credentials.githubApp for it",
-		}
+		result = gitops.ProposalResult{Update: w.Update.ID, Transition: new(cancelled(w))}
 	}
 	r.board.post(app.environment, r.board.term(app.environment), []gitops.ProposalResult{result})
 }

@@ -28,12 +28,12 @@ const (
 	push                    // moves the topic branch to what was built
 	remove                  // deletes the topic branch
 	closePull               // from here on the forge is written, the most urgent first
-	disarm                  //
-	edit                    //
-	comment                 //
-	arm                     //
-	create                  //
-	report                  // tells the lane
+	disarm
+	edit
+	comment
+	arm
+	create
+	report // tells the lane
 )
 
 // writesForge reports whether the action changes something at the forge, as far as a retry is
@@ -149,8 +149,10 @@ func (s seen) whileOpen(w wish) step {
 		return step{do: disarm}
 	case len(w.Held) > 0 && !s.fresh:
 		return step{do: askGet} // lists do not tell what is queued
-	case len(w.Held) > 0 && !w.reported && !mine: // it is another update's, and stays that
-		return s.tell(w, step{do: rest})
+	case w.env.Merge == MergePerson && s.pull.Armed && !s.fresh:
+		return step{do: askGet} // lists do not tell who armed it
+	case w.env.Merge == MergePerson && s.pull.Armed && s.pull.ArmedByUs:
+		return step{do: disarm} // since then it is for people to merge
 	case !s.topic.Ours:
 		return s.personal(w)
 	case isRollback(w.Update) && !mine && !s.has(w.Update):
@@ -225,10 +227,6 @@ func (s seen) keep(w wish) step {
 			return step{do: askGet}
 		}
 		return step{do: arm, text: Text{Title: t.Title, Body: s.topic.Trailers}}
-	case w.env.Merge == MergePerson && s.pull.Armed && !s.fresh:
-		return step{do: askGet} // lists do not tell who armed it
-	case w.env.Merge == MergePerson && s.pull.Armed && s.pull.ArmedByUs:
-		return step{do: disarm} // since then it is for people to merge
 	}
 	return s.tell(w, step{do: rest})
 }

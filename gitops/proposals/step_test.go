@@ -107,17 +107,20 @@ func TestNext(t *testing.T) {
 			personal(c)
 			c.seen.base.Tag, c.seen.origin, c.seen.current = c.wish.Update.Tag, &Origin{}, false
 		}, askGet},
-		"a person's commit, told":         {func(c *situation) { personal(c); c.seen.pull.Text = c.seen.markedText(c.wish); tell(c) }, rest},
-		"a person's commit, armed":        {func(c *situation) { personal(c); c.wish.env.Merge, c.seen.pull.Armed = MergeAuto, true }, disarm},
-		"a person's commit, newer tag":    {func(c *situation) { personal(c); newer(c); c.seen.pull.Text = c.seen.markedText(c.wish) }, report},
-		"a person's branch":               {func(c *situation) { personal(c); c.seen.pull = nil; c.wish.reported = false }, askLanded},
-		"a person's branch, not merged":   {func(c *situation) { personal(c); c.seen.pull, c.seen.landed = nil, &landing{}; c.wish.reported = false }, report},
-		"a person's branch, merged":       {func(c *situation) { personal(c); c.seen.pull, c.seen.landed = nil, &landing{topic: true} }, askBuild},
-		"a newer tag":                     {newer, askBuild},
-		"a newer tag, built":              {func(c *situation) { newer(c); c.seen.built = &Built{Commit: other} }, push},
-		"a rollback":                      {func(c *situation) { newer(c); c.wish.Update.Terms = &gitops.Terms{RollsBack: "1.0.0"} }, closePull},
-		"the branch was deleted just now": {func(c *situation) { c.seen.head, c.seen.topic, c.seen.gone = zero, Topic{}, c.seen.now }, wait},
-		"the branch was deleted":          {func(c *situation) { c.seen.head, c.seen.topic, c.seen.gone = zero, Topic{}, c.seen.now.Add(-goneWait) }, closePull},
+		"a person's commit, told":          {func(c *situation) { personal(c); c.seen.pull.Text = c.seen.markedText(c.wish); tell(c) }, rest},
+		"a person's commit, armed":         {func(c *situation) { personal(c); c.wish.env.Merge, c.seen.pull.Armed = MergeAuto, true }, disarm},
+		"a person's commit, armed by whom": {func(c *situation) { personal(c); c.seen.pull.Armed, c.seen.fresh = true, false }, askGet},
+		"a person's commit, armed by us":   {func(c *situation) { personal(c); c.seen.pull.Armed, c.seen.pull.ArmedByUs = true, true }, disarm},
+		"a person's commit, armed by one":  {func(c *situation) { personal(c); c.seen.pull.Armed = true }, edit},
+		"a person's commit, newer tag":     {func(c *situation) { personal(c); newer(c); c.seen.pull.Text = c.seen.markedText(c.wish) }, report},
+		"a person's branch":                {func(c *situation) { personal(c); c.seen.pull = nil; c.wish.reported = false }, askLanded},
+		"a person's branch, not merged":    {func(c *situation) { personal(c); c.seen.pull, c.seen.landed = nil, &landing{}; c.wish.reported = false }, report},
+		"a person's branch, merged":        {func(c *situation) { personal(c); c.seen.pull, c.seen.landed = nil, &landing{topic: true} }, askBuild},
+		"a newer tag":                      {newer, askBuild},
+		"a newer tag, built":               {func(c *situation) { newer(c); c.seen.built = &Built{Commit: other} }, push},
+		"a rollback":                       {func(c *situation) { newer(c); c.wish.Update.Terms = &gitops.Terms{RollsBack: "1.0.0"} }, closePull},
+		"the branch was deleted just now":  {func(c *situation) { c.seen.head, c.seen.topic, c.seen.gone = zero, Topic{}, c.seen.now }, wait},
+		"the branch was deleted":           {func(c *situation) { c.seen.head, c.seen.topic, c.seen.gone = zero, Topic{}, c.seen.now.Add(-goneWait) }, closePull},
 		"a branch is in the way": {func(c *situation) {
 			c.seen.pull, c.seen.head, c.seen.topic, c.seen.inWay = nil, zero, Topic{}, "tallyman/prod"
 			c.wish.reported = false
@@ -168,8 +171,8 @@ func tell(c *situation) {
 	c.wish.Update.Proposal = &p
 }
 
-// another has the branch's newest pull request be another update's, which was merged: nobody
-// wishes for that one any more. The update's own one is as given.
+// another has the branch's newest pull request be another update's, which was merged and which
+// no lane wishes for any more. The update's own one is as given.
 func another(own PullState, byUs bool) func(c *situation) {
 	u := someUpdate()
 	u.ID = gitops.UpdateID(gitops.DeliveryKey{Source: "test", ID: "d2"}, u.Environment, u.App)

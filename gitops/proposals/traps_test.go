@@ -68,19 +68,22 @@ func TestTrapPersonsCommitIsMergedWithIt(t *testing.T) {
 	}
 }
 
-// Whoever arms a person's commit is that person.
+// Whoever arms a person's commit is that person, also where people merge since a reload.
 func TestTrapPersonsCommitIsNotArmed(t *testing.T) {
-	inWorld(t, func(s *site) {
-		s.env.Merge = proposals.MergeAuto
-		s.w.Set(protected)
-		s.propose("1.1.0")
-		s.w.PushOnto("prod", "api", "9.9.9", "eve")
-		s.look()
-		s.w.Fulfil(1)
-		s.after(5 * time.Minute)
-		s.baseHas("1.0.0")
-		s.count(1, "disarm")
-	})
+	for _, merge := range []proposals.Merge{proposals.MergeAuto, proposals.MergePerson} {
+		inWorld(t, func(s *site) {
+			s.env.Merge = proposals.MergeAuto
+			s.w.Set(protected)
+			s.propose("1.1.0")
+			s.w.PushOnto("prod", "api", "9.9.9", "eve")
+			s.env.Merge = merge
+			s.look()
+			s.w.Fulfil(1)
+			s.after(5 * time.Minute)
+			s.baseHas("1.0.0")
+			s.count(1, "disarm")
+		})
+	}
 }
 
 func TestTrapClosedByAPersonStaysClosed(t *testing.T) {

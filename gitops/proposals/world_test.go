@@ -37,11 +37,17 @@ type site struct {
 	passed  atomic.Int64                                  // what the gate was not told the end of
 }
 
-// inWorld runs a test in a world where api is at 1.0.0.
+// inWorld runs a test in a world where api and web are at 1.0.0.
 func inWorld(t *testing.T, test func(s *site)) {
 	t.Helper()
+	inWorldOf(t, map[string]string{"prod/api": "1.0.0", "prod/web": "1.0.0"}, test)
+}
+
+// inWorldOf runs a test in a world with these tags.
+func inWorldOf(t *testing.T, tags map[string]string, test func(s *site)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &site{T: t, w: proposalstest.New(map[string]string{"prod/api": "1.0.0", "prod/web": "1.0.0"}), env: proposals.Environment{Merge: proposals.MergePerson}, blocked: map[string]gitops.Block{}}
+		s := &site{T: t, w: proposalstest.New(tags), env: proposals.Environment{Merge: proposals.MergePerson}, blocked: map[string]gitops.Block{}}
 		s.start()
 		defer func() { s.room.Close() }()
 		test(s)

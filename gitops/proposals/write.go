@@ -18,7 +18,7 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 	}
 	var first *app
 	for _, a := range r.apps {
-		if a.pending != nil && !r.mayBeMade(a, r.config.Pace.next(now, creates(a.pending.do))).After(now) && (first == nil || a.isMoreUrgent(first)) {
+		if a.pending != nil && !r.writeAt(a, now).After(now) && (first == nil || a.isMoreUrgent(first)) {
 			first = a
 		}
 	}
@@ -27,15 +27,10 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 	}
 	st := *first.pending
 	first.pending, first.due = nil, true
-	err := r.do(ctx, first.of.environment, func(ctx context.Context) error {
-		return r.pass(ctx, first, st, func(ctx context.Context) error { return r.writeForge(ctx, first, st) })
-	})
-	if err != nil {
-		r.failed(ctx, first, st, err)
+	if !r.makeStep(ctx, first, st, r.writeForge) {
 		return true
 	}
 	r.limited.worked()
-	first.unstickAfter(st.do)
 	r.config.Logger.InfoContext(ctx, "pull request written", about(first, slog.String("act", st.do.String()), slog.String("because", st.because))...)
 	return true
 }
@@ -48,12 +43,18 @@ func (a *app) isMoreUrgent(b *app) bool {
 // creates reports whether a write makes content, which a forge counts by the hour.
 func creates(a action) bool { return a == create || a == edit || a == comment }
 
-// writeAt is when a write may be made.
-func (r *Room) writeAt(now time.Time, st step) time.Time {
+// writeAt is when the write that an app waits for may be made, at the earliest; zero while the
+// forge is away, since a look finds out when that ends. What takes something back need not wait
+// for the git server.
+func (r *Room) writeAt(a *app, now time.Time) time.Time {
 	if !r.forge.since.IsZero() {
-		return time.Time{} // look tries it
+		return time.Time{}
 	}
-	return later(r.config.Pace.next(now, creates(st.do)), r.limited.until)
+	at := later(r.config.Pace.next(now, creates(a.pending.do)), r.limited.until)
+	if a.pending.do == closePull || a.pending.do == disarm {
+		return at
+	}
+	return later(at, r.git.until)
 }
 
 // writeForge makes one write. Until it is known that it worked the pull request is not known,
@@ -79,10 +80,11 @@ func (r *Room) writeForge(ctx context.Context, a *app, st step) error {
 		}
 		return forge.Close(ctx, s.pull.Number)
 	case disarm:
-		if !s.topic.Ours {
+		err := forge.Disarm(ctx, *s.pull)
+		if err == nil && !s.topic.Ours {
 			a.wish.disarmed = s.head
 		}
-		return forge.Disarm(ctx, *s.pull)
+		return err
 	case comment:
 		a.wish.remark, a.wish.remarked = zero, s.head // at most one: the text says it, too
 		return forge.Comment(ctx, s.pull.Number, st.text.Body)
@@ -226,9 +228,7 @@ func (r *Room) hold(ctx context.Context, a *app, st step, err error, now time.Ti
 		}
 		return
 	}
-	r.report(ctx, a, step{do: report, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Blocked: &gitops.Block{
-		Kind: gitops.BlockProposal, Reason: a.seen.note, Since: now.UTC(), Until: a.stuckFor.UTC(),
-	}}}})
+	r.report(ctx, a, step{do: report, results: []gitops.ProposalResult{blockedFrom(a.wish.Update, a.seen.note, now, a.stuckFor)}})
 }
 
 // about names an app in a log.

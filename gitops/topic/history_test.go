@@ -82,7 +82,7 @@ func TestWhatTheBaseBranchReaches(t *testing.T) {
 		if err := s.repo.Import(strings.NewReader(b.String())); err != nil {
 			t.Fatal(err)
 		}
-		stranger := s.hash(s.git("commit-tree", "-m", "elsewhere", "main^{tree}"))
+		unrelated := s.hash(s.git("commit-tree", "-m", "elsewhere", "main^{tree}"))
 		branches := s.branches()
 		wants := func(what string, commit git.Hash, want bool) {
 			t.Helper()
@@ -94,8 +94,8 @@ func TestWhatTheBaseBranchReaches(t *testing.T) {
 		wants("the tip", tip, true)
 		wants("its parent", s.hash(s.git("rev-parse", "main^")), true)
 		wants("the first", s.hash(s.first), true)
-		wants("another's", stranger, false)
-		wants("none", git.Hash{}, false)
+		wants("an unrelated commit", unrelated, false)
+		wants("the zero hash", git.Hash{}, false)
 		s.commit("main", "a note", map[string]string{"README.md": "more\n"})
 		s.look(branches)
 		wants("the tip that was", tip, true)
@@ -113,11 +113,11 @@ func TestAnOutageIsNoAnswer(t *testing.T) {
 	s := newSite(t, false)
 	b := s.branches()
 	s.server.Inject(gitserver.Fault{Status: 503, Times: -1})
-	stranger := git.Hash{1}
+	unknown := git.Hash{1}
 	_, look := b.Look(t.Context())
-	_, contains := b.Contains(t.Context(), stranger)
+	_, contains := b.Contains(t.Context(), unknown)
 	_, origin := b.Origin(t.Context(), "prod", "shop")
-	_, topic := b.Topic(t.Context(), "prod", "shop", stranger)
+	_, topic := b.Topic(t.Context(), "prod", "shop", unknown)
 	_, build := b.Build(t.Context(), s.update("shop", "v3"), "v0")
 	for what, err := range map[string]error{"look": look, "contains": contains, "origin": origin, "topic": topic, "build": build} {
 		if gitops.CodeOf(err) != gitops.Unavailable {
@@ -126,7 +126,7 @@ func TestAnOutageIsNoAnswer(t *testing.T) {
 	}
 	s.server.Heal()
 	s.look(b)
-	if _, err := b.Topic(t.Context(), "prod", "shop", stranger); gitops.CodeOf(err) != gitops.Conflict {
+	if _, err := b.Topic(t.Context(), "prod", "shop", unknown); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("a head that is gone: %v", err)
 	}
 }

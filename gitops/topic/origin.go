@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/handedit"
 	"github.com/tallyman-dev/tallyman/gitops/history"
@@ -33,7 +32,7 @@ func (b *Branches) Origin(ctx context.Context, environment, app string) (proposa
 	})
 	timeUp := answered && errors.Is(within.Err(), context.DeadlineExceeded) && ctx.Err() == nil
 	switch {
-	case err != nil && (timeUp || ownFault(err)):
+	case err != nil && (timeUp || history.Unreadable(err)):
 		return proposals.Origin{}, nil
 	case err != nil:
 		return proposals.Origin{}, read(err)
@@ -53,15 +52,6 @@ func (b *Branches) Origin(ctx context.Context, environment, app string) (proposa
 		o.Updates = append(o.Updates, u.Update)
 	}
 	return o, nil
-}
-
-// ownFault reports whether an error is of what is read, and not of the server.
-func ownFault(err error) bool {
-	switch gitops.CodeOf(err) {
-	case gitops.TooLarge, gitops.Invalid, gitops.Rejected:
-		return true
-	}
-	return errors.Is(err, git.ErrMissingObject)
 }
 
 // ancestry is which commits the base branch reaches from a tip, as far as that was asked.

@@ -143,14 +143,21 @@ func (s *site) update(app, tag string) gitops.Update {
 
 func topicOf(app string) string { return proposals.Branch("prod", app) }
 
-// propose builds an update and pushes it over what the topic is at.
-func (s *site) propose(b *Branches, u gitops.Update) proposals.Built {
+// build makes the commit of an update, and pushes nothing.
+func (s *site) build(b *Branches, u gitops.Update) proposals.Built {
 	s.Helper()
-	from := s.look(b).Topics[topicOf(u.App)]
 	built, err := b.Build(s.Context(), u, "")
 	if err != nil || built.Commit.IsZero() {
 		s.Fatalf("built %+v, %v", built, err)
 	}
+	return built
+}
+
+// propose builds an update and pushes it over what the topic is at.
+func (s *site) propose(b *Branches, u gitops.Update) proposals.Built {
+	s.Helper()
+	from := s.look(b).Topics[topicOf(u.App)]
+	built := s.build(b, u)
 	if err := b.Push(s.Context(), topicOf(u.App), from, built); err != nil {
 		s.Fatal(err)
 	}
@@ -177,7 +184,7 @@ func (s *site) git(args ...string) string {
 	return gittest.Git(s, s.repo, args...)
 }
 
-// at is where a branch is; the zero hash where it does not exist.
+// where is the commit that a branch is at; the zero hash where the branch does not exist.
 func (s *site) where(branch string) git.Hash {
 	s.Helper()
 	out, err := s.repo.Git("rev-parse", "--verify", "--quiet", "refs/heads/"+branch)
@@ -191,7 +198,7 @@ func (s *site) hash(name string) git.Hash {
 	s.Helper()
 	h, ok := git.ParseHash(name)
 	if !ok {
-		s.Fatalf("%q is no hash", name)
+		s.Fatalf("%q is not a hash", name)
 	}
 	return h
 }

@@ -13,15 +13,12 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/manifest/gitserver"
 )
 
-// When the answer to a push is lost, the branch says what came of it.
+// When the answer to a push is lost, the branch tells whether it was made.
 func TestAnAnswerThatIsLost(t *testing.T) {
 	overEach(t, func(s *site) {
 		b, branch := s.branches(), topicOf("shop")
 		build := func() (git.Hash, func(from git.Hash) error) {
-			built, err := b.Build(t.Context(), s.update("shop", "v2"), "")
-			if err != nil {
-				t.Fatal(err)
-			}
+			built := s.build(b, s.update("shop", "v2"))
 			return built.Commit, func(from git.Hash) error { return b.Push(t.Context(), branch, from, built) }
 		}
 		at, push := build()
@@ -59,10 +56,7 @@ func TestARaceForATopic(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	one, other, branch := s.branches(), s.branches(), topicOf("shop")
-	mine, err := one.Build(t.Context(), s.update("shop", "v2"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	mine := s.build(one, s.update("shop", "v2"))
 	s.server.Inject(gitserver.Fault{On: gitserver.Push, Apply: true, Before: func() {
 		theirs, err := other.Build(t.Context(), s.update("shop", "v3"), "")
 		if err == nil {
@@ -83,10 +77,7 @@ func TestARefusalKeepsItsWords(t *testing.T) {
 	overEach(t, func(s *site) {
 		b, branch := s.branches(), topicOf("shop")
 		at := s.propose(b, s.update("shop", "v2")).Commit
-		next, err := b.Build(t.Context(), s.update("shop", "v3"), "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		next := s.build(b, s.update("shop", "v3"))
 		refused := func(what string, err error, code gitops.Code, words string) {
 			t.Helper()
 			var no *git.Refusal
@@ -117,7 +108,7 @@ func TestARefusalKeepsItsWords(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.git("update-ref", "refs/heads/tallyman/dev", s.first) // in the way of tallyman/dev/shop
-		err = b.Push(t.Context(), "tallyman/dev/shop", git.Hash{}, next)
+		err := b.Push(t.Context(), "tallyman/dev/shop", git.Hash{}, next)
 		refused("a branch in the way", err, gitops.Unavailable, "failed to update ref")
 		if err := b.Push(t.Context(), branch, at, next); err != nil {
 			t.Error(err)
@@ -138,18 +129,15 @@ func TestAServerWithoutThinPacks(t *testing.T) {
 	}
 }
 
-// What turns a push away before git saw it is an error, and is not looked at.
-func TestAPushThatIsTurnedAway(t *testing.T) {
+// A push that the server rejects before git sees it is an error, and the branch is not asked for.
+func TestAPushThatIsRejectedBeforeGit(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	b := s.branches()
-	built, err := b.Build(t.Context(), s.update("shop", "v2"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	built := s.build(b, s.update("shop", "v2"))
 	s.server.ResetCounts()
 	s.server.Inject(gitserver.Fault{On: gitserver.Push, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"7"}}})
-	err = b.Push(t.Context(), topicOf("shop"), git.Hash{}, built)
+	err := b.Push(t.Context(), topicOf("shop"), git.Hash{}, built)
 	var limited *gitops.Error
 	if !errors.As(err, &limited) || limited.Code != gitops.RateLimited || limited.RetryAfter.Seconds() != 7 {
 		t.Errorf("got %v", err)
@@ -167,10 +155,7 @@ func TestARepositoryThatMovesDuringAPush(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	b := s.branches()
-	built, err := b.Build(t.Context(), s.update("shop", "v2"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	built := s.build(b, s.update("shop", "v2"))
 	s.server.Inject(gitserver.Fault{On: gitserver.Push, Status: http.StatusMovedPermanently, Header: http.Header{"Location": {s.repo.URL + "/git-receive-pack"}}})
 	if err := b.Push(t.Context(), topicOf("shop"), git.Hash{}, built); err != nil || s.where(topicOf("shop")) != built.Commit {
 		t.Errorf("pushed: %v, and it is at %s", err, s.where(topicOf("shop")))
