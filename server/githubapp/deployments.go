@@ -68,7 +68,7 @@ func (a *App) Deployer() *Deployer { return a.deployer }
 
 // Page is the page of a repository's Deployments, for people.
 func (d *Deployer) Page(repository string) string {
-	return d.app.web.Scheme + "://" + d.app.web.Host + "/" + repository + "/deployments"
+	return d.app.Page(repository, "deployments")
 }
 
 // deploymentsPerPage is as many as GitHub gives.
