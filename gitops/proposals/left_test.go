@@ -22,8 +22,8 @@ func leaves(w *gitops.ProposalWish) { w.Close = `app "api" is not configured for
 // seen its files, and a merge that comes first counts.
 func TestAnAppThatLeftTheConfiguration(t *testing.T) {
 	for name, people := range map[string]func(s *site){
-		"nobody does anything": func(*site) {},
-		"the base moves":       func(s *site) { s.w.EditBase("", "", "", "bo") },
+		"nothing happens": func(*site) {},
+		"the base moves":  func(s *site) { s.w.EditBase("", "", "", "bo") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(s *site) {

@@ -134,7 +134,7 @@ func TestAnotherBase(t *testing.T) {
 }
 
 // GitHub's filters also return others: pull requests of another branch, and into another.
-func TestStrangersAreNotListed(t *testing.T) {
+func TestPullRequestsOfOthersAreNotListed(t *testing.T) {
 	s := newSite(t)
 	s.propose("1.1.0")
 	gittest.Git(t, s.git, "branch", "next", "main")
