@@ -12,9 +12,8 @@ import (
 )
 
 // checkProposals asks GitHub for each environment with pull requests whether they can be
-// opened, kept up to date and merged, and prints a line for each and for what is hardly meant
-// so. The reports are of the repositories' Apps, by name; of a repository that has none it is
-// said already why.
+// opened, kept up to date and merged, and prints a line for each, and warnings. The reports are
+// by manifest repository; where one is missing, checkApp has already said why.
 func (s *Server) checkProposals(ctx context.Context, out io.Writer, g *generation, reports map[string]githubapp.Report) error {
 	var problems []error
 	for _, p := range g.proposing() {

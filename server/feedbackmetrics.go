@@ -9,7 +9,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/feedback"
 )
 
-// feedbackMetrics say what GitHub is told of updates. It is a feedback.Recorder.
+// feedbackMetrics counts what GitHub is told of updates. It is a feedback.Recorder.
 type feedbackMetrics struct {
 	written  prometheus.Counter
 	failed   prometheus.Counter
@@ -24,10 +24,10 @@ func newFeedbackMetrics(registry *prometheus.Registry) feedbackMetrics {
 			Name: "tallyman_feedback_written_total", Help: "Deployments and statuses of them that were written to GitHub.",
 		}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tallyman_feedback_failures_total", Help: "Requests about Deployments that failed and are tried again.",
+			Name: "tallyman_feedback_failures_total", Help: "Requests about Deployments that failed and are retried.",
 		}),
 		left: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tallyman_feedback_left_out_total", Help: "Updates of which GitHub is told nothing more, by why.",
+			Name: "tallyman_feedback_left_out_total", Help: "Updates of which GitHub is told nothing more, by reason.",
 		}, []string{"reason"}),
 		refusing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tallyman_feedback_refusing_repositories", Help: "Repositories of apps that refuse Deployments, as this replica sees it.",
@@ -35,7 +35,7 @@ func newFeedbackMetrics(registry *prometheus.Registry) feedbackMetrics {
 		oldest: new(atomic.Int64),
 	}
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "tallyman_feedback_oldest_seconds", Help: "How long the oldest change has waited that this replica is to tell GitHub of; 0 when none does.",
+		Name: "tallyman_feedback_oldest_seconds", Help: "How long the oldest change that GitHub is not told yet has waited at this replica; 0 when nothing waits.",
 	}, m.waits)
 	registry.MustRegister(m.written, m.failed, m.left, m.refusing, oldest)
 	for _, why := range feedback.Reasons() {

@@ -28,7 +28,7 @@ type proposalFacts struct {
 // advice is what is wrong with that, each a sentence with the way out.
 type advice struct {
 	wrong    []string // it cannot work
-	warnings []string // it can, and is hardly meant so, or could not be found out
+	warnings []string // it works, but maybe not as intended, or it could not be found out
 }
 
 func (a *advice) refuse(format string, args ...any) {
@@ -138,7 +138,7 @@ func demandsOf(r proposals.Rules) string {
 
 func linear(r proposals.Rules) string {
 	if r.LinearHistory {
-		return ", for the rule linear history forbids them"
+		return ", because the rule linear history forbids them"
 	}
 	return ""
 }

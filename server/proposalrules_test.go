@@ -8,7 +8,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/proposals"
 )
 
-// What cannot work is wrong, what can and is hardly meant is a warning, and either names the
+// What cannot work is wrong, what works but maybe not as intended is a warning, and both name the
 // way out.
 func TestWhatRulesDoToPullRequests(t *testing.T) {
 	all := []string{"squash", "merge", "rebase"}
@@ -42,7 +42,7 @@ func TestWhatRulesDoToPullRequests(t *testing.T) {
 		"commits must be signed":  {wrong: []string{unsigned}, change: func(f *proposalFacts) { f.Rules.Signatures, f.Rules.Methods = true, []string{"squash", "merge"} }},
 		"signed, merged":          {change: func(f *proposalFacts) { signed(f, "squash", "merge") }},
 		"signed, squash alone":    {wrong: []string{onlyBot}, change: func(f *proposalFacts) { signed(f, "squash") }},
-		"signed, linear":          {wrong: []string{onlyBot, "for the rule linear history forbids them"}, change: func(f *proposalFacts) { signed(f, "squash"); f.Rules.LinearHistory = true }},
+		"signed, linear":          {wrong: []string{onlyBot, "because the rule linear history forbids them"}, change: func(f *proposalFacts) { signed(f, "squash"); f.Rules.LinearHistory = true }},
 		"signed, linear, by auto": {change: func(f *proposalFacts) { signed(f, "squash"); f.Rules.LinearHistory = true; auto(f) }},
 		"signed, rebase, by auto": {wrong: []string{rebase}, change: func(f *proposalFacts) { signed(f, "rebase"); auto(f) }},
 		"no method":               {wrong: []string{noMethod, "(linear history)"}, change: func(f *proposalFacts) { f.Rules.Methods, f.Rules.LinearHistory = nil, true }},

@@ -1,9 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/url"
-	"regexp"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
@@ -12,7 +12,9 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/topic"
 	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
+	"github.com/tallyman-dev/tallyman/server/feedback"
 	forge "github.com/tallyman-dev/tallyman/server/forge/github"
+	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
 // startProposals makes what opens pull requests ready for lanes; it ends after them, and
@@ -41,7 +43,7 @@ func (s *Server) configureProposals(g *generation) {
 			Places:      func(environment, app string) []string { return placesOf(g.known().Target(environment, app)) },
 			CompareURL: func(u gitops.Update, from string) string {
 				t, _ := g.known().Target(u.Environment, u.App)
-				return compareURL(r.settings.URL, t, from, u)
+				return compareURL(r.app, t, from, u)
 			},
 		}
 	}
@@ -84,28 +86,15 @@ func placesOf(t *catalog.Target, known bool) (places []string) {
 	return places
 }
 
-// shaInTag is the commit's name that a tag such as main-1a2b3c4 ends in.
-var shaInTag = regexp.MustCompile(`(?:^|-)([0-9a-f]{7,40})$`)
-
 // compareURL is the page of the changes from a tag to an update in the app's own repository,
-// on the host of the manifest repository; "" where either is not known. A tag without the name
-// of a commit in it is taken to be one of git, too.
-func compareURL(manifests string, t *catalog.Target, from string, u gitops.Update) string {
-	web, err := url.Parse(manifests)
-	if err != nil || t == nil || t.Source == "" || from == "" || from == u.Tag {
+// on the App's host; "" where either is not known. A tag without the name of a commit in it is
+// taken to be one of git, too.
+func compareURL(app *githubapp.App, t *catalog.Target, from string, u gitops.Update) string {
+	if t == nil || t.Source == "" || from == "" || from == u.Tag {
 		return ""
 	}
-	name := func(tag string) string {
-		if sha := shaInTag.FindStringSubmatch(tag); sha != nil {
-			return sha[1]
-		}
-		return url.PathEscape(tag)
-	}
-	to := u.Revision
-	if to == "" {
-		to = name(u.Tag)
-	}
-	return web.Scheme + "://" + web.Host + "/" + t.Source + "/compare/" + name(from) + "..." + to
+	name := func(tag string) string { return cmp.Or(feedback.CommitInTag(tag), url.PathEscape(tag)) }
+	return app.Page(t.Source, "compare/"+name(from)+"..."+cmp.Or(u.Revision, name(u.Tag)))
 }
 
 // newTopics makes what has a repository's topic branches and its pull requests, unless it is

@@ -90,7 +90,7 @@ func (b *bench) close() error {
 }
 
 // removeAll removes a directory. A git process whose client was killed may still write
-// there for a moment.
+// there for a moment; it is another process's child, so only time tells that it has ended.
 func removeAll(dir string) error {
 	for tries := 0; ; tries++ {
 		err := os.RemoveAll(dir)

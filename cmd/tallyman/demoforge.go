@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +15,8 @@ import (
 	"github.com/tallyman-dev/tallyman/server/githubapp/githubtest"
 )
 
-// demoForge is a GitHub that has one repository with pull requests, and the App that
-// tallyman is there.
+// demoForge is a GitHub with one repository, which has pull requests, and the App as which
+// tallyman writes it.
 type demoForge struct {
 	*githubtest.Server
 	manifests *githubtest.Repository
@@ -50,7 +47,7 @@ func (f *demoForge) close() error {
 	return errors.Join(f.stage.problems...)
 }
 
-// demoProblems takes what a test would fail of.
+// demoProblems is the test that the fake takes: it keeps what would fail a test.
 type demoProblems struct {
 	cleanups []func()
 	problems []error
@@ -111,12 +108,7 @@ func (d *demo) merge(ctx context.Context, out io.Writer) error {
 
 // tell sends tallyman an event of GitHub's.
 func (d *demo) tell(ctx context.Context, e githubtest.Event) error {
-	mac := hmac.New(sha256.New, d.githubSecret)
-	mac.Write(e.Body)
-	req, err := newPost(d.base+"/webhooks/github", e.Body, map[string]string{
-		"Content-Type": "application/json", "X-GitHub-Event": e.Name, "X-GitHub-Delivery": uuid.NewString(),
-		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
-	})
+	req, err := newWebhook(d.base, d.githubSecret, e.Name, uuid.NewString(), e.Body)
 	if err != nil {
 		return err
 	}

@@ -194,12 +194,17 @@ func (d dispatch) request(base string, secret []byte, id string) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
+	return newWebhook(base, secret, "repository_dispatch", id, body)
+}
+
+// newWebhook is a webhook as GitHub sends and signs it.
+func newWebhook(base string, secret []byte, event, id string, body []byte) (*http.Request, error) {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write(body)
 	return newPost(base+"/webhooks/github", body, map[string]string{
 		"Content-Type":        "application/json",
 		"User-Agent":          "GitHub-Hookshot/tallyman-send",
-		"X-GitHub-Event":      "repository_dispatch",
+		"X-GitHub-Event":      event,
 		"X-GitHub-Delivery":   id,
 		"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)),
 	})

@@ -119,7 +119,7 @@ func (f *traffic) sendAll(connections int) {
 			}
 		}
 		if f.pace > 0 {
-			time.Sleep(f.pace) // a load that lasts, so that events can happen under it
+			time.Sleep(f.pace) // by the clock, as the kills under it: the load must outlast them
 		}
 		work <- d
 	}
@@ -159,7 +159,8 @@ func (f *traffic) send(client *http.Client, d *delivery) error {
 	}
 }
 
-// elsewhere is the moment that a sender takes to turn to somebody else.
+// elsewhere pauses a sender before it tries again. It is by the clock: nothing tells when another
+// process answers again, and senders without a pause would starve what restarts.
 func (f *traffic) elsewhere() {
 	if f.pace > 0 {
 		time.Sleep(10 * time.Millisecond)

@@ -42,8 +42,7 @@ func (w *waitFlags) timeoutFlag(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 10*time.Minute, "maximum wait `duration`")
 }
 
-// late says why the wait ended before the update had come as far as it was to
-// for it any more.
+// late says why the wait ended before the update had come as far as was waited for.
 func (w *waitFlags) late(s gitops.State, interrupted bool) string {
 	if interrupted {
 		return fmt.Sprintf("interrupted; still %s", s)

@@ -129,9 +129,6 @@ func manyApps(n int) []byte {
 
 // Five hundred edits of a large file do not read it five hundred times.
 func TestManyEditsOfALargeFile(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a large file")
-	}
 	file := manyApps(1000)
 	f, err := Open(file, Limits{MaxFile, MaxNodes})
 	if err != nil {

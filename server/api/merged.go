@@ -22,8 +22,11 @@ func (a *API) knowMerges(ctx context.Context, h *History) error {
 	}
 	for i := range h.Versions {
 		v := &h.Versions[i]
+		if !unproved(*v) {
+			continue
+		}
 		for _, u := range written {
-			if !unproved(*v) || u.Proposal == nil || u.Commit != v.Commit {
+			if u.Proposal == nil || u.Commit != v.Commit {
 				continue
 			}
 			v.Updates = append(v.Updates, recorded(u))

@@ -19,9 +19,16 @@ func (c candidate) takes(revision string) bool {
 	return revision != "" && strings.HasPrefix(revision, c.begins)
 }
 
-// commitInTag finds the commit's name at the end of a tag, as in main-1a2b3c4 and
-// sha-1a2b3c4, or that is the tag.
 var commitInTag = regexp.MustCompile(`(?:^|-)([0-9a-f]{7,40})$`)
+
+// CommitInTag returns the commit's name at the end of a tag, as in main-1a2b3c4 and
+// sha-1a2b3c4, or that is the tag; "" where the tag has none.
+func CommitInTag(tag string) string {
+	if found := commitInTag.FindStringSubmatch(tag); found != nil {
+		return found[1]
+	}
+	return ""
+}
 
 // candidates are where the commit of an update is looked for, in this order: what the sender
 // said, the commit whose name the tag ends in, and the tag of Git that is called like the
@@ -30,8 +37,8 @@ func candidates(u gitops.Update) (all []candidate) {
 	if u.Revision != "" {
 		all = append(all, candidate{ref: u.Revision, begins: u.Revision})
 	}
-	if found := commitInTag.FindStringSubmatch(u.Tag); found != nil {
-		all = append(all, candidate{ref: found[1], begins: found[1]})
+	if commit := CommitInTag(u.Tag); commit != "" {
+		all = append(all, candidate{ref: commit, begins: commit})
 	}
 	all = append(all, candidate{ref: "tags/" + u.Tag})
 	if u.Tag[0] >= '0' && u.Tag[0] <= '9' {

@@ -224,9 +224,14 @@ func (a *App) PullRequestClient() *github.Client { return a.pulls }
 // host.
 func (a *App) Key() string { return strconv.FormatInt(a.config.AppID, 10) + "@" + a.api.Host }
 
-// CommitPage is the page of a commit of the manifest repository, for people.
+// Page is a page of a repository on the App's host, for people.
+func (a *App) Page(repository, below string) string {
+	return a.web.Scheme + "://" + a.web.Host + "/" + repository + "/" + below
+}
+
+// CommitPage is the page of a commit of the manifest repository.
 func (a *App) CommitPage(commit string) string {
-	return a.web.Scheme + "://" + a.web.Host + "/" + a.owner + "/" + a.name + "/commit/" + commit
+	return a.Page(a.owner+"/"+a.name, "commit/"+commit)
 }
 
 // Repository is the manifest repository's owner and name.

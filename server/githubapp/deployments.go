@@ -68,7 +68,7 @@ func (a *App) Deployer() *Deployer { return a.deployer }
 
 // Page is the page of a repository's Deployments, for people.
 func (d *Deployer) Page(repository string) string {
-	return d.app.web.Scheme + "://" + d.app.web.Host + "/" + repository + "/deployments"
+	return d.app.Page(repository, "deployments")
 }
 
 // deploymentsPerPage is as many as GitHub gives.
@@ -116,7 +116,7 @@ func updateOf(payload json.RawMessage) string {
 	return found.Update
 }
 
-// LastStatus returns the newest status of a Deployment; the zero one where it does not exist.
+// LastStatus returns the newest status of a Deployment; the zero one where it has no status.
 func (d *Deployer) LastStatus(ctx context.Context, repository string, deployment int64) (last DeploymentStatus, err error) {
 	err = d.call(ctx, repository, "asking for a deployment's status", func(client *github.Client, owner, name string) error {
 		newest, _, err := client.Repositories.ListDeploymentStatuses(ctx, owner, name, deployment, &github.ListOptions{PerPage: 1})
@@ -129,9 +129,8 @@ func (d *Deployer) LastStatus(ctx context.Context, repository string, deployment
 	return last, d.orGone(ctx, repository, err)
 }
 
-// Commit returns the full name of the commit that a ref of a repository is, as
-// "tags/v1.4.2", or that a name of one begins with; "" where it does not exist, or where there
-// are several.
+// Commit returns the full name of the commit that a ref of a repository names, as
+// "tags/v1.4.2", or whose name begins with ref; "" where no commit does, or several do.
 func (d *Deployer) Commit(ctx context.Context, repository, ref string) (revision string, err error) {
 	err = d.call(ctx, repository, "looking for a commit", func(client *github.Client, owner, name string) error {
 		found, _, err := client.Repositories.GetCommitSHA1(ctx, owner, name, ref, "")

@@ -53,8 +53,8 @@ func (t *deploymentTokens) drop(repository string, token deploymentToken) {
 	}
 }
 
-// token is one for a repository, which is made where it does not exist. It is not tried first:
-// a call that a fresh one fails is made again.
+// token returns the token for a repository, and makes one where the last has ended. It does not
+// try a fresh one first: a call that fails because of that is made again.
 func (d *Deployer) token(ctx context.Context, repository string) (deploymentToken, error) {
 	now := d.app.config.Now()
 	if token, ok := d.tokens.get(repository, now); ok {

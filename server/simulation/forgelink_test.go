@@ -149,14 +149,8 @@ func (l *forgeLink) Close(ctx context.Context, number int) error {
 	})
 }
 
-func (l *forgeLink) Comment(ctx context.Context, number int, text string) error {
-	return l.change(ctx, "comment", number, func(f *pulls, p *pullRequest) error {
-		if p.said == text {
-			return nil
-		}
-		p.said = text
-		return nil
-	})
+func (l *forgeLink) Comment(ctx context.Context, number int, _ string) error {
+	return l.change(ctx, "comment", number, func(*pulls, *pullRequest) error { return nil })
 }
 
 func (l *forgeLink) Arm(ctx context.Context, q proposals.Pull, t proposals.Text) error {

@@ -28,7 +28,7 @@ const (
 func (c *checker) mayBeWritten(replica string, sent sending, u *tracked) {
 	j := sent.judged
 	if j == nil || !j.updates[u.ID] {
-		c.wrong("update %s was pushed, and nobody asked what holds it", u.ID)
+		c.wrong("update %s was pushed, and its holds were not checked", u.ID)
 		return
 	}
 	clock := j.read.Sub(j.jumped) > clockKnown

@@ -27,9 +27,6 @@ var plant = flag.Int("plant", 3, "how many of the planted bugs are played, evenl
 // TestPlantedBugsAreFound plants bugs in the service, one at a time, and wants the
 // simulation to find each by what that bug does.
 func TestPlantedBugsAreFound(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the simulation for each bug")
-	}
 	all := slices.Concat(plantedBugs, plantedHoldBugs, plantedImageBugs, plantedPollBugs, plantedProposalBugs)
 	every := max(1, (len(all)+*plant-1)/max(1, *plant))
 	atOnce := make(chan struct{}, 2) // compilers need memory

@@ -7,7 +7,7 @@ var plantedHoldBugs = []planted{
 		"gitops/manifest/push.go",
 		"		if err != nil || len(held) > 0 {\n			return held, err\n		}\n		p.sentAt",
 		"		if err != nil {\n			return held, err\n		}\n		p.sentAt",
-		"nobody asked what holds it",
+		"its holds were not checked",
 	},
 	{
 		"before a push the holds are those that were known",

@@ -24,18 +24,18 @@ var plantedProposalBugs = []planted{
 		"and no person has closed its pull request",
 	},
 	{
-		"nobody asks what holds an update before it is merged",
+		"an update is merged, and its holds were not checked",
 		"gitops/proposals/gate.go",
 		"st.do != arm && !proposes {",
 		"!proposes {",
-		"and nobody asked what holds it",
+		"and its holds were not checked",
 	},
 	{
 		"what has come to hold an update is merged",
 		"gitops/proposals/gate.go",
 		"	case len(held) > 0:\n",
 		"	case len(held) > 1:\n",
-		"and nobody asked what holds it",
+		"and its holds were not checked",
 	},
 	{
 		"a branch is deleted in the place of closing its pull request",

@@ -57,9 +57,6 @@ var plantedInSQL = []struct {
 // TestPlantedSQLBugsAreFound plants bugs in the functions of a database, one at a
 // time, and wants the schedules to find each by what that bug does.
 func TestPlantedSQLBugsAreFound(t *testing.T) {
-	if testing.Short() {
-		t.Skip("plays schedules for each bug")
-	}
 	defer inOrder()()
 	server := startServer(t)
 	for _, bug := range plantedInSQL {

@@ -36,7 +36,6 @@ type pullRequest struct {
 	ready     bool       // what the rules demand is fulfilled
 	reopened  bool       // by a person, after it was closed
 	rewritten bool       // a person has given it another text, which stays
-	said      string
 }
 
 func (f *pulls) lock()   { f.w.origin.mu.Lock() }

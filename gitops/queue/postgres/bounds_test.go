@@ -26,9 +26,6 @@ func large(id string) gitops.Delivery {
 // all are accepted, since groups are bounded by updates. On a busy machine a few are to be
 // sent again, as senders do.
 func TestLargeDeliveriesAtOnce(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	s := open(t, schema(t))
 	const deliveries = 24
 	var calls atomic.Int64

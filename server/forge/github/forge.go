@@ -106,7 +106,7 @@ func (f *Forge) Get(ctx context.Context, number int) (proposals.Pull, error) {
 		return proposals.Pull{}, err
 	}
 	if into := found.GetBase().GetRef(); p.State == proposals.PullOpen && into != f.base {
-		return proposals.Pull{}, gitops.Errorf(gitops.NotFound, "pull request #%d goes into %s by now, and not into %s", number, gitops.Clip(into, 100), f.base)
+		return proposals.Pull{}, gitops.Errorf(gitops.NotFound, "pull request #%d goes into %s now, not into %s", number, gitops.Clip(into, 100), f.base)
 	}
 	if p.State == proposals.PullOpen {
 		p.ArmedByUs = found.GetAutoMerge().GetEnabledBy().GetLogin() == us.Name

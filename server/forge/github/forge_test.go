@@ -121,7 +121,7 @@ func TestAnotherBase(t *testing.T) {
 	s.propose("1.1.0")
 	gittest.Git(t, s.git, "branch", "next", "main")
 	s.repo.Retarget("ann", 1, "next")
-	if _, err := s.Get(t.Context(), 1); gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(gitops.PublicOf(err), "goes into next by now, and not into main") {
+	if _, err := s.Get(t.Context(), 1); gitops.CodeOf(err) != gitops.NotFound || !strings.Contains(gitops.PublicOf(err), "goes into next now, not into main") {
 		t.Errorf("told of it: %v", err)
 	}
 	if p, err := s.Create(t.Context(), topic, text("1.1.0")); err != nil || p.Number != 2 {
@@ -134,7 +134,7 @@ func TestAnotherBase(t *testing.T) {
 }
 
 // GitHub's filters also return others: pull requests of another branch, and into another.
-func TestStrangersAreNotListed(t *testing.T) {
+func TestPullRequestsOfOthersAreNotListed(t *testing.T) {
 	s := newSite(t)
 	s.propose("1.1.0")
 	gittest.Git(t, s.git, "branch", "next", "main")

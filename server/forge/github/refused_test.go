@@ -181,7 +181,10 @@ func TestLimits(t *testing.T) {
 				err = s.Disarm(t.Context(), p)
 			}
 			var e *gitops.Error
-			if !errors.As(err, &e) || e.Code != gitops.RateLimited || e.RetryAfter.Round(time.Second) != c.wait {
+			if !errors.As(err, &e) {
+				t.Fatalf("told %v", err)
+			}
+			if e.Code != gitops.RateLimited || e.RetryAfter.Round(time.Second) != c.wait {
 				t.Errorf("told %v, to wait %s", err, e.RetryAfter)
 			}
 		})

@@ -37,7 +37,7 @@ type DeploymentStatus struct {
 	CreatedAt                  time.Time
 }
 
-// State is that of the newest status; "" where it does not exist.
+// State is that of the newest status; "" where it has no status.
 func (d Deployment) State() string {
 	if len(d.Statuses) == 0 {
 		return ""
@@ -95,7 +95,7 @@ func (o *Source) Deployments() (all []Deployment) {
 }
 
 // commit is the one that a ref names, as GitHub looks for it: a branch or a tag first, and
-// then what one name begins with; "" for none, and for several.
+// then the one whose name begins with it; "" where no commit's does, or several do.
 func (o *Source) commit(ref string) string {
 	for _, prefix := range []string{"", "heads/", "tags/"} {
 		if found, ok := o.refs[prefix+ref]; ok {

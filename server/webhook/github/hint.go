@@ -57,7 +57,7 @@ func hintOf(kind string, payload []byte) (hint gitops.Hint, reason string) {
 	return hint, fmt.Sprintf("a %q event is a hint that pull requests may have changed", kind)
 }
 
-// textAt is the text at a path of members in a valid JSON object; "" where it does not exist.
+// textAt is the text at a path of members in a valid JSON object; "" where there is no text.
 func textAt(object []byte, path ...string) string {
 	for i, name := range path {
 		value := memberOf(object, name)
