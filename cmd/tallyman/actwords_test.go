@@ -16,7 +16,7 @@ func TestEmptyValuesOfActs(t *testing.T) {
 	for _, args := range []string{
 		"stop --env=", "stop --app=", "resume --env=", "resume ''", "thaw ''", "freeze --env= --app api --for 1h --reason x", "freeze --env prod --app= --for 1h --reason x",
 		"mark-bad api 1 --env= --reason x", "unmark-bad api 1 --env=", "unmark-bad ''", "unpin '' --env prod", "rollback api --env prod --to= --reason x", "rollback api --env prod --until= --reason x",
-		"pin api 1.4.1 --env prod --until= --reason x", "rollback api --env prod --key= --reason x", "update api 1 --env prod --override=", "update api 1 --env prod --through-stop=", "update api 1 --env prod --digest=",
+		"pin api 1.4.1 --env prod --until= --reason x", "rollback api --env prod --key= --reason x", "update api 1 --env prod --override=", "update api 1 --env prod --through-stop=", "update api 1 --env prod --digest=", "update api 1 --env prod --revision=",
 		"stop --env prod,", "mark-bad api 1 --env ,prod --reason x", "cancel ''", "holds --env=", "updates --state=", "audit --actor=",
 	} {
 		asked := serveActs(t, answers{"GET /api/v1/holds": api.HoldList{Holds: []gitops.Hold{noonHold("h1", gitops.HoldStop, func(*gitops.Hold) {})}}})

@@ -27,14 +27,16 @@ every environment on the files as they are on the branch now, and with a GitHub 
 look up the GitHub environments that the rules of access demand. With discover, print
 how many apps each branch names, which environments nobody configured, and what is
 wrong with which app. With image in an environment, ask the registries for the images
-that are on the branch. Nothing is changed.
+that are on the branch. With write: pull-request, name the permissions of the App and
+the rules of the branch that keep pull requests from being opened or merged; with
+source, the repositories where the App may make no Deployment. Nothing is changed.
 
 With --tag, show instead what an image with this tag would mean: whether each app in
 each environment takes it, or why not, and the change of its file. With --repository
 the image is pushed to ECR; without, an order names it.
 
 Exit status 0: no problem. 2: flags or the configuration are wrong. 1: the store, a
-manifest repository, an app or a file in it is; with --tag: nothing takes the image.`,
+manifest repository, a source, an app or a file is; with --tag: nothing takes the image.`,
 		Example: `  tallyman check --config tallyman.yaml
   tallyman check --offline
   tallyman check --tag 1.4.0 --repository 123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/myshop-api

@@ -209,7 +209,7 @@ func (c *remote) completeApp(cmd *cobra.Command, args []string, _ string) ([]str
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return badInput{fmt.Errorf("%s needs %s, not %s", cmd.CommandPath(), strings.Join(names, " and "), plural(len(args), "argument"))}
+			return badInput{fmt.Errorf("%s needs %s, not %s%s", cmd.CommandPath(), strings.Join(names, " and "), plural(len(args), "argument"), waitApart(cmd, args))}
 		}
 		return nil
 	}

@@ -79,6 +79,7 @@ the audit have. The last two need the right "override".`,
 	cmd.Flags().StringSliceVar(&environments, "env", nil, "`name` of the environment, or several (required)")
 	cmd.Flags().StringVar(&o.Tag, "tag", "", "image `tag`, in place of the argument TAG")
 	cmd.Flags().StringVar(&o.Digest, "digest", "", "image `digest`, as sha256:HEX")
+	cmd.Flags().StringVar(&o.Revision, "revision", "", "`commit` of the app's repository that the image was built from, as 40 hexadecimal digits")
 	cmd.Flags().StringVar(&key, "key", "", "`id` of the order: the same one again is the same order (default: a new one)")
 	passFlags(cmd, &o)
 	from.completeNames(cmd)

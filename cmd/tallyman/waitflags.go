@@ -50,6 +50,20 @@ func (w *waitFlags) late(s gitops.State, interrupted bool) string {
 	return fmt.Sprintf("still %s after %s", s, w.timeout)
 }
 
+// waitApart says how to write a value of --wait that is among the arguments, since it came
+// after a space: the flag may have none. It is "" where no value is.
+func waitApart(cmd *cobra.Command, args []string) string {
+	if !cmd.Flags().Changed("wait") {
+		return ""
+	}
+	for _, arg := range args {
+		if new(awaited).Set(arg) == nil {
+			return ": write --wait=" + arg + ", without a space"
+		}
+	}
+	return ""
+}
+
 // awaited is how far an update must have come for a command that waits for it. It is the
 // value of a flag.
 type awaited string

@@ -74,3 +74,34 @@ func TestExitStatusOfSeveralWithProposals(t *testing.T) {
 		}
 	}
 }
+
+// --wait takes its value with "=" alone: one after a space is an argument too many, and the
+// failure says how to write it.
+func TestWaitsValueAfterASpace(t *testing.T) {
+	for command, want := range map[string]string{
+		"update api 1.4.0 --env prod --wait committed":       "tallyman update needs APP and TAG, not 3 arguments: write --wait=committed, without a space",
+		"update api --tag 1.4.0 --env prod --wait committed": "tallyman update needs APP, not 2 arguments: write --wait=committed, without a space",
+		"retry u1 --wait proposed":                           "tallyman retry needs ID, not 2 arguments: write --wait=proposed, without a space",
+		"rollback api --reason x --env prod --wait proposed": "tallyman rollback needs APP, not 2 arguments: write --wait=proposed, without a space",
+		"update api 1.4.0 committed --env prod":              "tallyman update needs APP and TAG, not 3 arguments",
+		"update api 1.4.0 x --env prod --wait":               "tallyman update needs APP and TAG, not 3 arguments",
+		"cancel u1 committed":                                "tallyman cancel needs ID, not 2 arguments",
+	} {
+		if _, failure, exit := ran(t, strings.Fields(command)...); failure != want || exit != exitBadInput {
+			t.Errorf("%s: exit %d: %s", command, exit, failure)
+		}
+	}
+}
+
+// An order may name the commit that its image was built from.
+func TestUpdateNamesTheRevision(t *testing.T) {
+	order := gitops.Delivery{Source: "api", ID: "d1", Outcome: gitops.OutcomeAccepted, Updates: []gitops.Update{proposedUpdate(asItIs)}}
+	asked := serveAnswers(t, answers{"POST /api/v1/updates": order})
+	revision := strings.Repeat("1a2b3c4d", 5)
+	if _, failure, exit := ran(t, "update", "api", "1.4.0", "--env", "prod", "--revision", revision); exit != 0 {
+		t.Fatalf("exit %d: %s", exit, failure)
+	}
+	if sent := strings.Join(*asked, "\n"); !strings.Contains(sent, `"revision":"`+revision+`"`) {
+		t.Errorf("the order has no revision: %s", sent)
+	}
+}

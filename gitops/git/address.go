@@ -35,6 +35,9 @@ var (
 	sshHost = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 )
 
+// errNotAddress has no word of the address, which may have a password.
+var errNotAddress = gitops.FieldErrorf("url", "is not the address of a repository: it must begin with https:// or ssh://, or be like git@host:path")
+
 // parseSSH reads a URL for which isSSH holds.
 func parseSSH(from string) (a sshAddress, err error) {
 	var host, port string
@@ -43,7 +46,7 @@ func parseSSH(from string) (a sshAddress, err error) {
 	} else {
 		at, err := url.Parse(from)
 		if err != nil {
-			return a, gitops.FieldErrorf("url", "is no URL of a repository")
+			return a, errNotAddress
 		}
 		if _, secret := at.User.Password(); secret {
 			return a, gitops.FieldErrorf("url", "must not carry a password: SSH is for keys here")

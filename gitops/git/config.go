@@ -90,7 +90,7 @@ func (c Config) parseHTTP() (*url.URL, error) {
 	at, err := url.Parse(c.URL)
 	switch {
 	case err != nil || at.Host == "":
-		return nil, gitops.FieldErrorf("url", "is no URL of a repository")
+		return nil, errNotAddress
 	case at.Scheme != "https" && at.Scheme != "http":
 		return nil, gitops.FieldErrorf("url", "must begin with https:// or ssh://, or be like git@host:path")
 	case at.User != nil:

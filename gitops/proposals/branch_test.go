@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
 func TestCheckBranch(t *testing.T) {
@@ -35,6 +36,26 @@ func TestCheckBase(t *testing.T) {
 	for branch, good := range map[string]bool{"main": true, "tallymans": true, "release/tallyman": true, "tallyman": false, "tallyman/prod/api": false} {
 		if err := CheckBase(branch); (err == nil) != good {
 			t.Errorf("%s: %v", branch, err)
+		}
+	}
+}
+
+// The branch that is where a topic branch needs a directory is found whatever the app is called:
+// also like the environment, or like its beginning.
+func TestBranchInTheWay(t *testing.T) {
+	t.Parallel()
+	r := &Room{inWay: map[string]string{}}
+	r.takeHeads(Heads{Topics: map[string]git.Hash{"tallyman/prod": {1}, "tallyman/dev/api/old": {2}, "tallyman/dev/web": {3}}})
+	for of, want := range map[appOf]string{
+		{"prod", "api"}:  "tallyman/prod",
+		{"prod", "prod"}: "tallyman/prod",
+		{"prod", "p"}:    "tallyman/prod",
+		{"dev", "api"}:   "tallyman/dev/api/old",
+		{"dev", "web"}:   "",
+		{"dev", "dev"}:   "",
+	} {
+		if got := r.blocking(of); got != want {
+			t.Errorf("%v: %q, want %q", of, got, want)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (r *Room) takeHeads(heads Heads) {
 // blocking is the branch that keeps git from having another: each is a file where the other
 // needs a directory.
 func (r *Room) blocking(of appOf) string {
-	directory, _, _ := strings.Cut(of.branch(), "/"+of.app)
+	directory := strings.TrimSuffix(of.branch(), "/"+of.app)
 	if _, there := r.heads.Topics[directory]; there {
 		return directory
 	}

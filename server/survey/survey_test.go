@@ -171,7 +171,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 		"no credentials":   {func(o *origin, _ *survey.Config) { o.server.RequireToken("secret") }, gitops.Unauthorized, "the git server does not accept the credentials"},
 		"no repository":    {func(o *origin, c *survey.Config) { c.Remote.URL = o.server.URL + "/none.git" }, gitops.NotFound, "the repository does not exist"},
 		"no branch's name": {func(_ *origin, c *survey.Config) { c.Branch = "a..b" }, gitops.Invalid, "branch: is not a name that a branch can have"},
-		"no URL":           {func(_ *origin, c *survey.Config) { c.Remote.URL = "manifests" }, gitops.Invalid, "url: is no URL of a repository"},
+		"no URL":           {func(_ *origin, c *survey.Config) { c.Remote.URL = "manifests" }, gitops.Invalid, "url: is not the address of a repository: it must begin with https:// or ssh://, or be like git@host:path"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrigin(t)
