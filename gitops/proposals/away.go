@@ -79,10 +79,15 @@ func (r *Room) mayBeMade(a *app, at time.Time) time.Time {
 }
 
 // publishOutage has lanes know why proposals stand still. The outage of a server is one for all
-// updates: nothing is reported of each.
+// updates: nothing is reported of each. A limit is over when its time is: there may be nothing
+// to write that would show it.
 func (r *Room) publishOutage() {
 	var o *queue.Outage
-	for _, a := range []away{r.limited, r.forge, r.git} {
+	limited := r.limited
+	if !r.config.Now().Before(limited.until) {
+		limited = away{}
+	}
+	for _, a := range []away{limited, r.forge, r.git} {
 		if !a.since.IsZero() {
 			o = &queue.Outage{
 				Repository: r.config.Repository, Code: gitops.CodeOf(a.err), RetryAt: a.until,

@@ -240,6 +240,9 @@ func (r *Room) nextTime(now time.Time) time.Time {
 	if len(r.apps) > 0 {
 		sooner(later(r.lookAt, r.git.until))
 		sooner(later(r.forge.until, r.git.until))
+		if now.Before(r.limited.until) {
+			sooner(r.limited.until)
+		}
 	}
 	for _, a := range r.apps {
 		switch {
