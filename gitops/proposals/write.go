@@ -31,6 +31,9 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 		return r.pass(ctx, first, st, func(ctx context.Context) error { return r.writeForge(ctx, first, st) })
 	})
 	if err != nil {
+		if held := new(heldError); errors.As(err, &held) { // the forge was not asked
+			r.config.Pace.giveBack(now, creates(st.do))
+		}
 		r.failed(ctx, first, st, err)
 		return true
 	}
