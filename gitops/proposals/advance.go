@@ -99,7 +99,7 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 // observe brings what was observed of an app to the last look.
 func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	s := &a.seen
-	s.now, s.away = now, !r.forge.since.IsZero()
+	s.now, s.away = now, r.forgeIsMute(a, now)
 	if !s.found {
 		if p, listed := r.listed[a.of.branch()]; listed {
 			a.take(&p, false)
@@ -156,7 +156,7 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 	switch st.do {
 	case askOrigin:
 		o, err := r.config.Branches.Origin(ctx, of.environment, of.app)
-		if err != nil && (isOutage(err) || ctx.Err() != nil) {
+		if err != nil && (isOutage(err) || gitops.CodeOf(err) == gitops.Conflict || ctx.Err() != nil) {
 			return err
 		}
 		s.origin = &o // what cannot be told is not found

@@ -1,10 +1,14 @@
 package proposals_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/logtest"
+	"github.com/tallyman-dev/tallyman/gitops/proposals"
 	"github.com/tallyman-dev/tallyman/gitops/proposals/proposalstest"
 )
 
@@ -57,5 +61,24 @@ func TestHeldTakesNoTurn(t *testing.T) {
 		held = false
 		s.after(time.Minute)
 		s.is(u, gitops.Proposed)
+	})
+}
+
+// What keeps a step back for as long as an outage of the store is logged once, and not each time.
+func TestHeldStepIsLoggedOnce(t *testing.T) {
+	inWorld(t, func(s *site) {
+		var log logtest.Log
+		s.room.Close()
+		s.room = proposals.New(proposals.Config{
+			Repository: "shop", Branches: s.p.Branches(), Forge: s.p.Forge(), Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+			Gate: func(context.Context, []gitops.Update) ([]gitops.Held, func(), error) {
+				return nil, nil, gitops.Errorf(gitops.Unavailable, "no store")
+			},
+		})
+		s.want(s.order("1.1.0"))
+		s.after(10 * time.Minute)
+		if n := len(log.Lines("step of a proposal held")); n != 1 {
+			t.Errorf("logged %d times", n)
+		}
 	})
 }

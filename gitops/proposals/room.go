@@ -51,6 +51,7 @@ type Room struct {
 	git     away
 	forge   away
 	limited away // the forge takes no writes
+	refused away // the forge does not let tallyman list pull requests
 }
 
 // New begins a room.

@@ -125,16 +125,24 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 	var moved *MovedError
 	var held *heldError
 	switch {
-	case r.apps[a.of] != a, ctx.Err() != nil, errors.Is(err, context.Canceled):
+	case r.apps[a.of] != a, ctx.Err() != nil:
+		return
+	case errors.Is(err, context.Canceled): // Leave stopped it, or whoever it was made with
+		a.due, a.retryAt = false, now.Add(soonLeast)
 		return
 	case errors.As(err, &held):
 		a.due, a.retryAt = false, now.Add(gateWait)
+		if a.kept == held.why {
+			return
+		}
+		a.kept = held.why
 		r.config.Logger.InfoContext(ctx, "step of a proposal held", about(a, slog.String("act", st.do.String()), slog.String("because", held.why))...)
 		return
 	}
 	r.config.Logger.WarnContext(ctx, "step of a proposal failed", about(a, slog.String("act", st.do.String()), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)
 	switch {
 	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits),
+		gitops.CodeOf(err) == gitops.Conflict,                    // what is read has moved
 		st.do == askGet && gitops.CodeOf(err) == gitops.NotFound: // it is looked for by its branch
 		a.seen.forced = a.seen.forced || errors.Is(err, ErrNoCommits)
 		most := soonMost
@@ -145,6 +153,9 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 		a.stuck = st.do
 		a.failures++
 		r.lookAgain(a, a.retryAt)
+		if a.failures > failuresOfOne && !errors.Is(err, ErrNotNow) { // which the pull request says itself
+			r.tellFailure(ctx, a, st, racedOf(err), now, a.retryAt)
+		}
 	case isOutage(err) && st.do.writesForge() && gitops.CodeOf(err) == gitops.RateLimited:
 		r.limited.failed(err, now)
 		a.due = true
@@ -222,7 +233,12 @@ func (r *Room) hold(ctx context.Context, a *app, st step, err error, now time.Ti
 	a.stuck, a.stuckFor = st.do, now.Add(doubled(holdLeast, holdMost, a.failures))
 	a.failures++
 	a.due, a.retryAt = st.do != rest, a.stuckFor // something else may be next by now
-	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + gitops.PublicOf(err)
+	r.tellFailure(ctx, a, st, gitops.PublicOf(err), now, a.stuckFor)
+}
+
+// tellFailure has the update say why a step fails, until it is tried again.
+func (r *Room) tellFailure(ctx context.Context, a *app, st step, why string, now, until time.Time) {
+	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + why
 	if a.wish.reported {
 		if told := a.seen.tell(a.wish, step{do: rest}); told.do == report {
 			r.report(ctx, a, told)
@@ -230,8 +246,21 @@ func (r *Room) hold(ctx context.Context, a *app, st step, err error, now time.Ti
 		return
 	}
 	r.report(ctx, a, step{do: report, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Blocked: &gitops.Block{
-		Kind: gitops.BlockProposal, Reason: a.seen.note, Since: now.UTC(), Until: a.stuckFor.UTC(),
+		Kind: gitops.BlockProposal, Reason: a.seen.note, Since: now.UTC(), Until: until.UTC(),
 	}}}})
+}
+
+// racedOf says what somebody else did meanwhile, or what can be known of an error.
+func racedOf(err error) string {
+	if moved := new(MovedError); errors.As(err, &moved) {
+		return moved.Error()
+	}
+	for _, known := range []error{ErrExists, ErrNoCommits, ErrHeadMoved} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return gitops.PublicOf(err)
 }
 
 // about names an app in a log.
