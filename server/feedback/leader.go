@@ -14,8 +14,9 @@ import (
 type leader struct {
 	*Follower
 	lease        queue.Lease
-	begun        bool   // the checkpoint was read
-	cursor       string // of the last change that was read
+	ends         time.Time // of the lease, by this process's clock: the store's may be another
+	begun        bool      // the checkpoint was read
+	cursor       string    // of the last change that was read
 	saved        checkpoint
 	savedAt      time.Time
 	backlog      backlog
@@ -65,7 +66,8 @@ func (l *leader) step(ctx context.Context) (wait time.Duration, ok bool) {
 // keepLease extends the lease when half of it is over. Without an error it is not ok when
 // another has it; with one it is not known, and nothing may be told.
 func (l *leader) keepLease(ctx context.Context) (ok bool, err error) {
-	if l.lease.ExpiresAt.Sub(l.Now()) > leaseTime/2 {
+	asked := l.Now()
+	if l.ends.Sub(asked) > leaseTime/2 {
 		return true, nil
 	}
 	kept, err := l.Store.Extend(ctx, []queue.Lease{l.lease}, leaseTime)
@@ -76,7 +78,7 @@ func (l *leader) keepLease(ctx context.Context) (ok bool, err error) {
 		l.Logger.Warn("another replica may tell GitHub now: the lease was lost")
 		return false, nil
 	}
-	l.lease = kept[0]
+	l.lease, l.ends = kept[0], asked.Add(leaseTime)
 	return true, nil
 }
 
