@@ -147,13 +147,23 @@ func (r *Rooms) Results(environment string) []gitops.ProposalResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	results := r.board.take(environment)
+	if len(results) == 0 {
+		return nil
+	}
+	of := map[string]appOf{} // by the update's id
+	for app, p := range r.wishes {
+		if app.environment != environment {
+			continue
+		}
+		of[p.wish.Update.ID] = app
+		for _, o := range p.older {
+			of[o.Update.ID] = app
+		}
+	}
 	for _, result := range results {
-		for app, p := range r.wishes {
-			if app.environment != environment {
-				continue
-			}
-			left, some := p.after(result)
-			if r.wishes[app] = left; !some {
+		app, ok := of[result.Update]
+		if p, still := r.wishes[app]; ok && still {
+			if r.wishes[app], still = p.after(result); !still {
 				delete(r.wishes, app)
 			}
 		}

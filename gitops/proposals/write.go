@@ -154,7 +154,7 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 		a.failures++
 		r.lookAgain(a, a.retryAt)
 		if a.failures > failuresOfOne && !errors.Is(err, ErrNotNow) { // which the pull request says itself
-			r.tellFailure(ctx, a, st, racedOf(err), now, a.retryAt)
+			r.tellRace(ctx, a, st, err)
 		}
 	case isOutage(err) && st.do.writesForge() && gitops.CodeOf(err) == gitops.RateLimited:
 		r.limited.failed(err, now)
@@ -233,12 +233,7 @@ func (r *Room) hold(ctx context.Context, a *app, st step, err error, now time.Ti
 	a.stuck, a.stuckFor = st.do, now.Add(doubled(holdLeast, holdMost, a.failures))
 	a.failures++
 	a.due, a.retryAt = st.do != rest, a.stuckFor // something else may be next by now
-	r.tellFailure(ctx, a, st, gitops.PublicOf(err), now, a.stuckFor)
-}
-
-// tellFailure has the update say why a step fails, until it is tried again.
-func (r *Room) tellFailure(ctx context.Context, a *app, st step, why string, now, until time.Time) {
-	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + why
+	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + gitops.PublicOf(err)
 	if a.wish.reported {
 		if told := a.seen.tell(a.wish, step{do: rest}); told.do == report {
 			r.report(ctx, a, told)
@@ -246,8 +241,20 @@ func (r *Room) tellFailure(ctx context.Context, a *app, st step, why string, now
 		return
 	}
 	r.report(ctx, a, step{do: report, results: []gitops.ProposalResult{{Update: a.wish.Update.ID, Blocked: &gitops.Block{
-		Kind: gitops.BlockProposal, Reason: a.seen.note, Since: now.UTC(), Until: until.UTC(),
+		Kind: gitops.BlockProposal, Reason: a.seen.note, Since: now.UTC(), Until: a.stuckFor.UTC(),
 	}}}})
+}
+
+// tellRace has the update say what keeps happening meanwhile.
+func (r *Room) tellRace(ctx context.Context, a *app, st step, err error) {
+	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + racedOf(err)
+	told := a.seen.tell(a.wish, step{do: rest})
+	if !a.wish.reported {
+		told = a.seen.block(a.wish, a.seen.note)
+	}
+	if told.do == report {
+		r.report(ctx, a, told)
+	}
 }
 
 // racedOf says what somebody else did meanwhile, or what can be known of an error.
