@@ -280,7 +280,9 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 			if err != nil && (isOutage(err) || ctx.Err() != nil) {
 				return err
 			}
-			r.rules, r.rulesAt = rules, r.config.Now() // what cannot be read is not demanded
+			if r.rules, r.rulesAt = rules, r.config.Now(); err != nil {
+				r.config.Logger.WarnContext(ctx, "rules of the base branch not read, going on as without them", "error", err.Error())
+			}
 		}
 		rules := r.rules
 		a.seen.rules = &rules

@@ -64,6 +64,22 @@ func TestHeldTakesNoTurn(t *testing.T) {
 	})
 }
 
+// Rules that cannot be read are said in the log, as often as they are asked for.
+func TestUnreadRulesAreLogged(t *testing.T) {
+	inWorld(t, func(s *site) {
+		var log logtest.Log
+		s.room.Close()
+		s.room = proposals.New(proposals.Config{Repository: "shop", Branches: s.p.Branches(), Forge: s.p.Forge(), Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+		s.propose("1.1.0")
+		s.w.Fail("rules", proposalstest.Fault{Err: gitops.Errorf(gitops.NotFound, "not installed")})
+		s.w.EditBase("prod", "web", "1.0.1", "ann")
+		s.look()
+		if n := len(log.Lines("rules of the base branch not read", "not installed")); n != 1 {
+			t.Errorf("logged %d times", n)
+		}
+	})
+}
+
 // What keeps a step back for as long as an outage of the store is logged once, and not each time.
 func TestHeldStepIsLoggedOnce(t *testing.T) {
 	inWorld(t, func(s *site) {
