@@ -85,27 +85,27 @@ func (r *Room) advance(ctx context.Context, a *app) bool {
 		a.pending = &st
 		return false
 	}
-	return r.makeStep(ctx, a, st, r.request)
+	return r.makeStep(ctx, a, st, r.request) == nil
 }
 
-// makeStep makes a step by a request, unless something has come to hold its update, and reports
-// whether that worked. Leave can stop the request.
-func (r *Room) makeStep(ctx context.Context, a *app, st step, request func(ctx context.Context, a *app, st step) error) bool {
+// makeStep makes a step by a request, unless something has come to hold its update. What failed
+// is taken up when it returns. Leave can stop the request.
+func (r *Room) makeStep(ctx context.Context, a *app, st step, request func(ctx context.Context, a *app, st step) error) error {
 	err := r.do(ctx, a.of.environment, func(ctx context.Context) error {
 		return r.pass(ctx, a, st, func(ctx context.Context) error { return request(ctx, a, st) })
 	})
 	if err != nil {
 		r.failed(ctx, a, st, err)
-		return false
+		return err
 	}
 	a.unstickAfter(st.do)
-	return true
+	return nil
 }
 
 // observe brings what was observed of an app to the last look.
 func (r *Room) observe(ctx context.Context, a *app, now time.Time) bool {
 	s := &a.seen
-	s.now, s.away = now, !r.forge.since.IsZero()
+	s.now, s.away = now, r.forgeIsMute(a, now)
 	if !s.found {
 		if p, listed := r.listed[a.of.branch()]; listed {
 			a.take(&p, false)
@@ -162,7 +162,7 @@ func (r *Room) request(ctx context.Context, a *app, st step) error {
 	switch st.do {
 	case askOrigin:
 		o, err := r.config.Branches.Origin(ctx, of.environment, of.app)
-		if err != nil && (isOutage(err) || ctx.Err() != nil) {
+		if err != nil && (isOutage(err) || gitops.CodeOf(err) == gitops.Conflict || ctx.Err() != nil) {
 			return err
 		}
 		s.origin = &o // what cannot be told is not found
@@ -286,7 +286,9 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 			if err != nil && (isOutage(err) || ctx.Err() != nil) {
 				return err
 			}
-			r.rules, r.rulesAt = rules, r.config.Now() // what cannot be read is not demanded
+			if r.rules, r.rulesAt = rules, r.config.Now(); err != nil {
+				r.config.Logger.WarnContext(ctx, "rules of the base branch not read, going on as without them", "error", err.Error())
+			}
 		}
 		rules := r.rules
 		a.seen.rules = &rules

@@ -32,6 +32,7 @@ type app struct {
 	failures int       // in a row
 	stuck    action    // that failed last
 	stuckFor time.Time // until when it is not tried again
+	kept     string    // why the gate kept back the last step, as it was logged; "" where it did not
 	left     bool      // the app is another repository's by now: no lane waits for results
 	gated    func()    // tells the gate that the forge does not merge it any more; nil where it does not
 }

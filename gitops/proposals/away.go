@@ -63,6 +63,13 @@ func isOutage(err error) bool {
 	return false
 }
 
+// forgeIsMute reports whether the forge does not say what an app's pull request is: it is away,
+// or refuses all of them or this one.
+func (r *Room) forgeIsMute(a *app, now time.Time) bool {
+	refused := (a.stuck == askFind || a.stuck == askGet) && now.Before(a.stuckFor)
+	return refused || !r.forge.since.IsZero() || !r.refused.since.IsZero()
+}
+
 // mayGoOn reports whether the next step of an app may be found out: the git server can be used,
 // or something is to be taken back of what was observed before, which the forge alone does.
 func (r *Room) mayGoOn(a *app, now time.Time) bool {
@@ -70,10 +77,15 @@ func (r *Room) mayGoOn(a *app, now time.Time) bool {
 }
 
 // publishOutage has lanes know why proposals stand still. The outage of a server is one for all
-// updates: nothing is reported of each.
+// updates: nothing is reported of each. A limit is over when its time is: there may be nothing
+// to write that would show it.
 func (r *Room) publishOutage() {
 	var o *queue.Outage
-	for _, a := range []away{r.limited, r.forge, r.git} {
+	limited := r.limited
+	if !r.config.Now().Before(limited.until) {
+		limited = away{}
+	}
+	for _, a := range []away{limited, r.refused, r.forge, r.git} {
 		if !a.since.IsZero() {
 			o = &queue.Outage{
 				Repository: r.config.Repository, Code: gitops.CodeOf(a.err), RetryAt: a.until,

@@ -34,6 +34,7 @@ func (r *Room) pass(ctx context.Context, a *app, st step, do func(ctx context.Co
 	if err != nil {
 		return err
 	}
+	a.kept = ""
 	if st.do != arm {
 		defer done()
 		return do(ctx)

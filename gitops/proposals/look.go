@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 )
 
@@ -30,17 +31,34 @@ func (r *Room) look(ctx context.Context, now time.Time) {
 	case ctx.Err() != nil:
 	case err != nil && isOutage(err):
 		r.forgeFailed(err)
-	case err != nil: // each of the proposals says what is missing
+	case err != nil:
 		r.forgeWorked()
-		r.listed, r.onList = nil, nil
-		r.config.Logger.WarnContext(ctx, "open pull requests not listed", "error", err.Error())
+		r.listFailed(ctx, err, now)
 	default:
 		r.forgeWorked()
+		r.listWorked()
 		if changed {
 			r.takeList(open)
 		}
 		r.missUnlisted()
 		r.askDetails(now, changed)
+	}
+}
+
+// listFailed says that open pull requests are not followed: what is refused lasts until a person
+// does something. Each of the proposals that ask for more says what is missing for that.
+func (r *Room) listFailed(ctx context.Context, err error, now time.Time) {
+	r.listed, r.onList = nil, nil
+	isNew := r.refused.err == nil || r.refused.err.Error() != err.Error()
+	r.refused.failed(err, now)
+	if r.refused.until = r.lookAt; isNew {
+		r.config.Logger.WarnContext(ctx, "open pull requests not listed", "code", string(gitops.CodeOf(err)), "error", err.Error())
+	}
+}
+
+func (r *Room) listWorked() {
+	if r.refused.worked() {
+		r.config.Logger.Info("open pull requests listed again")
 	}
 }
 

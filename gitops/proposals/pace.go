@@ -1,6 +1,7 @@
 package proposals
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -58,4 +59,15 @@ func (p *Pace) take(now time.Time, creates bool) bool {
 		p.created = append(p.created, now)
 	}
 	return true
+}
+
+// giveBack gives back the turn of a write that was taken and was not made.
+func (p *Pace) giveBack(taken time.Time, creates bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if creates {
+		if at := slices.Index(p.created, taken); at >= 0 {
+			p.created = slices.Delete(p.created, at, at+1)
+		}
+	}
 }

@@ -51,6 +51,7 @@ type Room struct {
 	git     away
 	forge   away
 	limited away // the forge takes no writes
+	refused away // the forge does not let tallyman list pull requests
 }
 
 // New begins a room.
@@ -240,6 +241,9 @@ func (r *Room) nextTime(now time.Time) time.Time {
 	if len(r.apps) > 0 {
 		sooner(later(r.lookAt, r.git.until))
 		sooner(later(r.forge.until, r.git.until))
+		if now.Before(r.limited.until) {
+			sooner(r.limited.until)
+		}
 	}
 	for _, a := range r.apps {
 		switch {

@@ -24,10 +24,37 @@ type Rooms struct {
 	wishes map[appOf]placed // that have not ended
 }
 
-// placed is a wish, and the repository whose room has it; "" for none.
+// placed are the wishes of an app, and the repository whose room has them; "" for none.
 type placed struct {
+	older      []gitops.ProposalWish // that were wished for before, and of which a room may still tell
 	wish       gitops.ProposalWish
 	repository string
+}
+
+// want is what is placed after one more wish.
+func (p placed) want(next gitops.ProposalWish) placed {
+	if id := p.wish.Update.ID; id != "" && id != next.Update.ID {
+		p.older = append(slices.Clone(p.older), p.wish)
+	}
+	p.older = slices.DeleteFunc(slices.Clone(p.older), func(o gitops.ProposalWish) bool { return o.Update.ID == next.Update.ID })
+	p.older = p.older[max(0, len(p.older)-olderMost):]
+	p.wish = next
+	return p
+}
+
+// after is what is left of them after a result, and false when nothing is.
+func (p placed) after(result gitops.ProposalResult) (placed, bool) {
+	t := result.Transition
+	proposed := t != nil && t.Action == gitops.ActionPropose
+	switch ended := result.HandEdit != nil || t != nil && !proposed; {
+	case ended && p.wish.Update.ID == result.Update:
+		return p, false
+	case proposed && p.wish.Update.ID == result.Update:
+		p.older = nil
+	case ended:
+		p.older = slices.DeleteFunc(slices.Clone(p.older), func(o gitops.ProposalWish) bool { return o.Update.ID == result.Update })
+	}
+	return p, true
 }
 
 // NewRooms returns rooms without a repository.
@@ -64,15 +91,19 @@ func (r *Rooms) Configure(of func(environment, app string) string, repositories 
 	}
 	r.of = of
 	for app, p := range r.wishes {
+		wishes := []gitops.ProposalWish{p.wish}
 		if lost[p.repository] {
+			if r.of(app.environment, app.app) == p.repository { // the room of now was told nothing
+				wishes = append(slices.Clone(p.older), p.wish)
+			}
 			p.repository = ""
 		}
-		r.place(app, p)
+		r.place(app, p, wishes...)
 	}
 }
 
-// place gives a wish to the room of its app's repository. The caller holds mu.
-func (r *Rooms) place(app appOf, p placed) {
+// place gives wishes to the room of their app's repository. The caller holds mu.
+func (r *Rooms) place(app appOf, p placed, wishes ...gitops.ProposalWish) {
 	name := cmp.Or(r.of(app.environment, app.app), p.repository)
 	if was := r.rooms[p.repository]; was != nil && p.repository != name {
 		was.withdraw(app)
@@ -80,7 +111,7 @@ func (r *Rooms) place(app appOf, p placed) {
 	p.repository = name
 	r.wishes[app] = p
 	if room := r.rooms[name]; room != nil {
-		room.Want(app.environment, []gitops.ProposalWish{p.wish})
+		room.Want(app.environment, wishes)
 		return
 	}
 	r.nowhere(app, p.wish)
@@ -102,7 +133,7 @@ func (r *Rooms) Want(environment string, wishes []gitops.ProposalWish) {
 	defer r.mu.Unlock()
 	for _, w := range wishes {
 		app := appOf{environment, w.Update.App}
-		r.place(app, placed{w, r.wishes[app].repository})
+		r.place(app, r.wishes[app].want(w), w)
 	}
 }
 
@@ -111,13 +142,27 @@ func (r *Rooms) Results(environment string) []gitops.ProposalResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	results := r.board.take(environment)
-	ended := map[string]bool{}
-	for _, result := range results {
-		if t := result.Transition; result.HandEdit != nil || t != nil && t.Action != gitops.ActionPropose {
-			ended[result.Update] = true
+	if len(results) == 0 {
+		return nil
+	}
+	of := map[string]appOf{} // by the update's id
+	for app, p := range r.wishes {
+		if app.environment != environment {
+			continue
+		}
+		of[p.wish.Update.ID] = app
+		for _, o := range p.older {
+			of[o.Update.ID] = app
 		}
 	}
-	maps.DeleteFunc(r.wishes, func(app appOf, p placed) bool { return app.environment == environment && ended[p.wish.Update.ID] })
+	for _, result := range results {
+		app, ok := of[result.Update]
+		if p, still := r.wishes[app]; ok && still {
+			if r.wishes[app], still = p.after(result); !still {
+				delete(r.wishes, app)
+			}
+		}
+	}
 	return results
 }
 

@@ -154,6 +154,29 @@ func TestReloadReplacesARoom(t *testing.T) {
 	})
 }
 
+// A room that takes another's place knows also what was wished for before: an update whose pull
+// request was merged while a newer one was wished for is committed, and no edit by hand.
+func TestReloadReplacesARoomInBetween(t *testing.T) {
+	inTown(t, func(s *town) {
+		s.shop.Squash = proposalstest.SquashBlank
+		first := s.wish("prod", "api", "u1")
+		s.rooms.Want("prod", []gitops.ProposalWish{first})
+		s.wantResults("prod", "u1 propose")
+		p := s.shop.Pulls()[0]
+		first.Update.State, first.Update.Proposal = gitops.Proposed, &gitops.Proposal{Number: p.Number, URL: p.URL, Head: p.Head.String()}
+		s.rooms.Want("prod", []gitops.ProposalWish{first})
+		s.wantResults("prod")
+		s.shop.Merge(1, "squash", "bo")
+		second := s.wish("prod", "api", "u2")
+		second.Update.Tag, second.Update.Sequence, second.Expected = "3.0.0", 1, "1.0.0"
+		s.rooms.Want("prod", []gitops.ProposalWish{second})
+		again := s.shop.Process()
+		s.configs["shop"] = proposals.Config{Branches: again.Branches(), Forge: again.Forge()}
+		s.configure()
+		s.wantResults("prod", "u1 commit", "u2 propose")
+	})
+}
+
 // A reload changes who merges: what is open follows.
 func TestReloadArms(t *testing.T) {
 	inTown(t, func(s *town) {

@@ -27,7 +27,10 @@ func (r *Room) write(ctx context.Context, now time.Time) bool {
 	}
 	st := *first.pending
 	first.pending, first.due = nil, true
-	if !r.makeStep(ctx, first, st, r.writeForge) {
+	if err := r.makeStep(ctx, first, st, r.writeForge); err != nil {
+		if held := new(heldError); errors.As(err, &held) { // the forge was not asked
+			r.config.Pace.giveBack(now, creates(st.do))
+		}
 		return true
 	}
 	r.limited.worked()
@@ -124,16 +127,24 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 	var moved *MovedError
 	var held *heldError
 	switch {
-	case r.apps[a.of] != a, ctx.Err() != nil, errors.Is(err, context.Canceled):
+	case r.apps[a.of] != a, ctx.Err() != nil:
+		return
+	case errors.Is(err, context.Canceled): // Leave stopped it, or whoever it was made with
+		a.due, a.retryAt = false, now.Add(soonLeast)
 		return
 	case errors.As(err, &held):
 		a.due, a.retryAt = false, now.Add(gateWait)
+		if a.kept == held.why {
+			return
+		}
+		a.kept = held.why
 		r.config.Logger.InfoContext(ctx, "step of a proposal held", about(a, slog.String("act", st.do.String()), slog.String("because", held.why))...)
 		return
 	}
 	r.config.Logger.WarnContext(ctx, "step of a proposal failed", about(a, slog.String("act", st.do.String()), slog.String("code", string(gitops.CodeOf(err))), slog.String("error", err.Error()))...)
 	switch {
 	case errors.As(err, &moved), errors.Is(err, ErrExists), errors.Is(err, ErrHeadMoved), errors.Is(err, ErrNotNow), errors.Is(err, ErrNoCommits),
+		gitops.CodeOf(err) == gitops.Conflict,                    // what is read has moved
 		st.do == askGet && gitops.CodeOf(err) == gitops.NotFound: // it is looked for by its branch
 		a.seen.forced = a.seen.forced || errors.Is(err, ErrNoCommits)
 		most := soonMost
@@ -144,6 +155,9 @@ func (r *Room) failed(ctx context.Context, a *app, st step, err error) {
 		a.stuck = st.do
 		a.failures++
 		r.lookAgain(a, a.retryAt)
+		if a.failures > failuresOfOne && !errors.Is(err, ErrNotNow) { // which the pull request says itself
+			r.tellRace(ctx, a, st, err)
+		}
 	case isOutage(err) && st.do.writesForge() && gitops.CodeOf(err) == gitops.RateLimited:
 		r.limited.failed(err, now)
 		a.due = true
@@ -229,6 +243,31 @@ func (r *Room) hold(ctx context.Context, a *app, st step, err error, now time.Ti
 		return
 	}
 	r.report(ctx, a, step{do: report, results: []gitops.ProposalResult{blockedFrom(a.wish.Update, a.seen.note, now, a.stuckFor)}})
+}
+
+// tellRace has the update say what keeps happening meanwhile.
+func (r *Room) tellRace(ctx context.Context, a *app, st step, err error) {
+	a.seen.note = "tallyman cannot " + st.do.sentence() + ": " + racedOf(err)
+	told := a.seen.tell(a.wish, step{do: rest})
+	if !a.wish.reported {
+		told = a.seen.block(a.wish, a.seen.note)
+	}
+	if told.do == report {
+		r.report(ctx, a, told)
+	}
+}
+
+// racedOf says what somebody else did meanwhile, or what can be known of an error.
+func racedOf(err error) string {
+	if moved := new(MovedError); errors.As(err, &moved) {
+		return moved.Error()
+	}
+	for _, known := range []error{ErrExists, ErrNoCommits, ErrHeadMoved} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return gitops.PublicOf(err)
 }
 
 // about names an app in a log.

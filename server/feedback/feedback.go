@@ -102,7 +102,7 @@ const (
 	job        = "job/feedback" // names the lease and the checkpoint
 	leaseTime  = 2 * time.Minute
 	claimEvery = 15 * time.Second
-	callTime   = 20 * time.Second // a call's; half of leaseTime is left when it begins
+	callTime   = 20 * time.Second // a call's; more than that is left of the lease when it begins
 	// rest is between two looks at the feed, however fast it moves.
 	rest = 500 * time.Millisecond
 	// lookEvery is how often the feed is looked at without a hint.
@@ -119,9 +119,10 @@ func New(c Config) *Follower { return &Follower{c} }
 func (f *Follower) Run(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
+		asked := f.Now()
 		claimed, err := f.Store.Claim(ctx, f.Holder, []string{job}, leaseTime)
 		if len(claimed) > 0 {
-			f.lead(ctx, claimed[0])
+			f.lead(ctx, claimed[0], asked)
 		}
 		if err != nil && !failing && ctx.Err() == nil {
 			f.Logger.Warn("lease of the feedback not claimed, retrying", slog.String("error", err.Error()))
@@ -131,9 +132,9 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
-// lead follows as long as the lease is this replica's.
-func (f *Follower) lead(ctx context.Context, held queue.Lease) {
-	l := &leader{Follower: f, lease: held, repositories: make(map[Source]*repository)}
+// lead follows as long as the lease is this replica's that was asked for at a time.
+func (f *Follower) lead(ctx context.Context, held queue.Lease, asked time.Time) {
+	l := &leader{Follower: f, lease: held, ends: asked.Add(leaseTime), repositories: make(map[Source]*repository)}
 	defer l.end(ctx)
 	for ctx.Err() == nil {
 		changed := f.Store.Changed()

@@ -14,8 +14,9 @@ import (
 type leader struct {
 	*Follower
 	lease        queue.Lease
-	begun        bool   // the checkpoint was read
-	cursor       string // of the last change that was read
+	ends         time.Time // of the lease, by this process's clock: the store's may be another
+	begun        bool      // the checkpoint was read
+	cursor       string    // of the last change that was read
 	saved        checkpoint
 	savedAt      time.Time
 	backlog      backlog
@@ -65,9 +66,10 @@ func (l *leader) step(ctx context.Context) (wait time.Duration, ok bool) {
 // keepLease extends the lease when half of it is over. Without an error it is not ok when
 // another has it; with one it is not known, and nothing may be told.
 func (l *leader) keepLease(ctx context.Context) (ok bool, err error) {
-	if l.lease.ExpiresAt.Sub(l.Now()) > leaseTime/2 {
+	if l.left() > leaseTime/2 {
 		return true, nil
 	}
+	asked := l.Now()
 	kept, err := l.Store.Extend(ctx, []queue.Lease{l.lease}, leaseTime)
 	switch {
 	case err != nil:
@@ -76,8 +78,15 @@ func (l *leader) keepLease(ctx context.Context) (ok bool, err error) {
 		l.Logger.Warn("another replica may tell GitHub now: the lease was lost")
 		return false, nil
 	}
-	l.lease = kept[0]
+	l.lease, l.ends = kept[0], asked.Add(leaseTime)
 	return true, nil
+}
+
+// left is how long the lease lasts. A clock may be set back, and the one that is not stands
+// still while the machine sleeps: what counts is the one by which less is left.
+func (l *leader) left() time.Duration {
+	now := l.Now()
+	return min(l.ends.Sub(now), l.ends.Round(0).Sub(now.Round(0)))
 }
 
 // storeFailed logs an error of the store once, as long as it says the same.

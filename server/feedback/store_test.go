@@ -18,6 +18,7 @@ type store struct {
 	err    error
 	before func(n int) // called before the nth of their calls
 	calls  int
+	slow   func() // called in an update's reading, which takes as long
 }
 
 // fail has the calls of followers fail from now on; nil for not any more.
@@ -70,6 +71,9 @@ func (r *replica) Changes(ctx context.Context, after string, limit int) ([]queue
 func (r *replica) Update(ctx context.Context, id string) (gitops.Update, error) {
 	if err := r.ask(); err != nil {
 		return gitops.Update{}, err
+	}
+	if r.slow != nil {
+		r.slow()
 	}
 	return r.Model.Update(ctx, id)
 }
