@@ -30,13 +30,13 @@ func (b *bench) measureFreed(ctx context.Context, size string) (err error) {
 	}
 	b.say("the end of a freeze that held %d updates in one environment of %s", b.options.freed, size)
 	shape := shapes[size]
+	repository, err := b.repository(size) // before the freeze begins: to build one takes as long as it lasts
+	if err != nil {
+		return err
+	}
 	full := filepath.Join(b.stores, "freed.db")
 	ends := time.Now().Add(freezeFor)
 	if err := prepareHeld(ctx, full, shape, b.options.freed, ends); err != nil {
-		return err
-	}
-	repository, err := b.repository(size)
-	if err != nil {
 		return err
 	}
 	t, err := b.start(ctx, setup{shape: shape, repository: repository, store: "sqlite://" + full})

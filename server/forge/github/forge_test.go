@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +165,29 @@ func TestPullRequestsOfOthersAreNotListed(t *testing.T) {
 	if !slices.Equal(numbers, []int{1, 2}) || !changed || err != nil {
 		t.Errorf("open are %v, %t, %v", numbers, changed, err)
 	}
+}
+
+// The configuration may write the owner's name in other letters than GitHub does: what a
+// person closed is found, and so is what is open.
+func TestAnOwnerInOtherLetters(t *testing.T) {
+	s := newSiteOf(t, "MyShop/manifests", "")
+	s.propose("1.1.0")
+	s.open(1, true)
+	s.repo.Close("ann", 1)
+	pulls, err := s.Pulls(t.Context(), topic)
+	if err != nil || len(pulls) != 1 || pulls[0].State != proposals.PullClosed || s.get(1).EndedBy != "ann" {
+		t.Errorf("closed by a person: %+v, %v", pulls, err)
+	}
+	s.open(0, true)
+	s.propose("1.2.0")
+	s.github.Expect(http.StatusUnprocessableEntity)
+	if _, err := s.Create(t.Context(), topic, text("1.2.0")); !errors.Is(err, proposals.ErrExists) {
+		t.Errorf("opened twice: %v", err)
+	}
+	if pulls, err := s.Pulls(t.Context(), topic); err != nil || len(pulls) != 2 || pulls[0].Number != 2 || pulls[0].State != proposals.PullOpen {
+		t.Errorf("open: %+v, %v", pulls, err)
+	}
+	s.open(1, true)
 }
 
 // One branch may have had many pull requests: all pages are read, and the newest comes first.

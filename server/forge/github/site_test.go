@@ -44,9 +44,12 @@ type site struct {
 
 func newSite(t *testing.T) *site { return newSiteAt(t, "") }
 
-// newSiteAt is a site whose API is below a path. Most of a test is waiting for git, so they
-// run beside each other.
-func newSiteAt(t *testing.T, path string) *site {
+// newSiteAt is a site whose API is below a path.
+func newSiteAt(t *testing.T, path string) *site { return newSiteOf(t, "myshop/manifests", path) }
+
+// newSiteOf is a site whose configuration writes the repository's name so. Most of a test is
+// waiting for git, so they run beside each other.
+func newSiteOf(t *testing.T, name, path string) *site {
 	t.Helper()
 	t.Parallel()
 	_, repo := gittest.Start(t, "myshop/manifests.git")
@@ -58,7 +61,7 @@ func newSiteAt(t *testing.T, path string) *site {
 	s.repo = s.github.Serve("myshop/manifests", repo)
 	app, err := githubapp.New(githubapp.Config{
 		AppID: githubtest.AppID, InstallationID: installation, PrivateKeyFile: s.github.KeyFile(),
-		RepositoryURL: "https://github.com/myshop/manifests.git", APIURL: s.github.URL + path, Now: s.clock.Now,
+		RepositoryURL: "https://github.com/" + name + ".git", APIURL: s.github.URL + path, Now: s.clock.Now,
 		Wait: func(context.Context, time.Duration) error { return nil },
 	})
 	if err != nil {

@@ -22,7 +22,7 @@ func (s *Server) answerRepository(w http.ResponseWriter, r *http.Request, holder
 	}
 	name := parts[1] + "/" + parts[2]
 	repository := s.served[strings.ToLower(name)]
-	_, reaches := holder.installation.repository[name]
+	_, reaches := holder.installation.reaches(name)
 	if repository == nil || !reaches {
 		s.refuse(w, r, http.StatusNotFound, "Not Found")
 		return true

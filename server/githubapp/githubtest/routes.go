@@ -63,7 +63,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.redeliver(w, r, number(parts[3]))
 	case "GET repos/_/_":
 		name := parts[1] + "/" + parts[2]
-		if id, ok := holder.installation.repository[name]; ok {
+		if id, ok := holder.installation.reaches(name); ok {
 			form := map[string]any{"id": id, "full_name": name, "private": true, "permissions": map[string]bool{"push": holder.installation.permissions["contents"] == "write"}}
 			s.addSettings(form, name, holder)
 			answer(w, http.StatusOK, form)
@@ -130,7 +130,7 @@ func number(text string) int64 {
 
 func (s *Server) installedOn(repository string) *installation {
 	for _, i := range s.installations {
-		if _, ok := i.repository[repository]; ok {
+		if _, ok := i.reaches(repository); ok {
 			return i
 		}
 	}

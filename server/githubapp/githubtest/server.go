@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,6 +142,17 @@ func (s *Server) Install(id int64, repositories ...string) {
 		i.repository[name] = id*100 + int64(n)
 	}
 	s.installations[id] = i
+}
+
+// reaches is the number of a repository of the installation. GitHub knows owners and
+// repositories in any case of letters.
+func (i *installation) reaches(name string) (id int64, ok bool) {
+	for full, id := range i.repository {
+		if strings.EqualFold(full, name) {
+			return id, true
+		}
+	}
+	return 0, false
 }
 
 // Uninstall ends an installation, and its tokens with it.

@@ -154,7 +154,7 @@ func (s *Server) answerSource(w http.ResponseWriter, r *http.Request, holder *to
 	}
 	name := parts[1] + "/" + parts[2]
 	source := s.sources[strings.ToLower(name)]
-	if _, reaches := holder.installation.repository[name]; source == nil || !reaches {
+	if _, reaches := holder.installation.reaches(name); source == nil || !reaches {
 		s.refuse(w, r, http.StatusNotFound, "Not Found")
 		return true
 	}
