@@ -186,3 +186,41 @@ func TestATokenStaysWhereItsRuleIs(t *testing.T) {
 		e = r.refusedTo("token:board")
 	}
 }
+
+// A job of the right repository, ref and event that lacks one of the other conditions of its
+// rule is refused, and the audit says which.
+func TestAJobHoldsEveryConditionOfItsRule(t *testing.T) {
+	sha := strings.Repeat("a", 40)
+	s, issuer := newJobSite(t)
+	s.edit("refs: [refs/heads/main], githubEnvironment: production}",
+		"refs: [refs/heads/main], githubEnvironment: production, refProtected: true, runnerEnvironment: github-hosted, actorIDs: [12], "+
+			"workflows: [.github/workflows/build.yml], jobWorkflows: [{ref: octo-org/ci/.github/workflows/deploy.yml@refs/tags/v3, sha: "+sha+"}]}")
+	r := s.start()
+	ask := func(claim string, value any) response {
+		claims := map[string]any{"environment": "production", "ref_protected": "true", "job_workflow_sha": sha, "job_workflow_ref": "octo-org/ci/.github/workflows/deploy.yml@refs/tags/v3"}
+		if claim != "" {
+			claims[claim] = value
+		}
+		return r.ask(issuer.Token(audience, claims), "k", `{"app": "api", "environment": "prod", "tag": "1.4.2"}`)
+	}
+	for claim, c := range map[string]struct {
+		value any
+		why   string
+	}{
+		"ref_protected":      {"false", "is not protected"},
+		"runner_environment": {"self-hosted", `runner environment "self-hosted" is not among`},
+		"actor_id":           {"13", `actor id "13" is not among`},
+		"job_workflow_sha":   {strings.Repeat("b", 40), "the job's file"},
+		"job_workflow_ref":   {"octo-org/ci/.github/workflows/deploy.yml@refs/heads/evil", "the job's file"},
+		"workflow_ref":       {"octo-org/octo-repo/.github/workflows/build.yml@refs/heads/x.yml@refs/heads/main", "is not among .github/workflows/build.yml"},
+	} {
+		if p := ask(claim, c.value).problem(t, 403); !strings.Contains(p.Detail, c.why) {
+			t.Errorf("%s: %+v", claim, p)
+		}
+		for !slices.ContainsFunc(r.audited(1, url.Values{"act": {"refuse"}}), func(e gitops.AuditEntry) bool {
+			return strings.HasPrefix(e.Principal, "job:") && e.Environment == "prod" && strings.Contains(e.Reason, c.why)
+		}) { // it is written beside the answer
+		}
+	}
+	ask("", nil).delivery(t, 202)
+}

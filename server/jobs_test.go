@@ -17,11 +17,17 @@ const audience = "https://tallyman.example"
 func newJobSite(t *testing.T) (*site, *oidctest.Issuer) {
 	t.Helper()
 	s, issuer := newSite(t), oidctest.New(t)
+	s.jobsOf(issuer)
+	return s, issuer
+}
+
+// jobsOf has the site take such jobs with the issuer's tokens.
+func (s *site) jobsOf(issuer *oidctest.Issuer) {
+	s.t.Helper()
 	s.edit("api:\n", "api:\n  oidc: {audience: '"+audience+"', issuers: ['"+issuer.URL+"']}\n")
 	const rule = "access:\n  - {who: {job: {repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, refs: [refs/heads/main]"
 	s.edit("access:\n", rule+"}}, may: [order], apps: [api], environments: [dev]}\n"+
 		strings.TrimPrefix(rule, "access:\n")+", githubEnvironment: production}}, may: [order], apps: [api], environments: [prod]}\n")
-	return s, issuer
 }
 
 // ask sends an order with a bearer token.

@@ -31,9 +31,16 @@ type matrix struct {
 // newMatrix is one whose API destination authenticates in one of the three ways.
 func newMatrix(t *testing.T, auth ecr.Auth) *matrix {
 	t.Helper()
+	return newMatrixOf(t, auth, func(*site) {})
+}
+
+// newMatrixOf is one whose configuration is edited.
+func newMatrixOf(t *testing.T, auth ecr.Auth, edit func(*site)) *matrix {
+	t.Helper()
 	s, issuer := newJobSite(t)
 	s.edit("eventbridge: {", "sns: {topics: ['"+snstest.Topic+"']}\n  eventbridge: {auth: "+string(auth)+", ")
 	s.edit("access:\n", "access:\n  - {who: {push: {source: sns}}, may: [order], apps: ['*'], environments: [dev]}\n")
+	edit(s)
 	server, err := s.newServer()
 	s.must(err)
 	amazon := snstest.New(t)
