@@ -290,8 +290,7 @@ func (r *Room) askForge(ctx context.Context, a *app, st step) error {
 				r.config.Logger.WarnContext(ctx, "rules of the base branch not read, going on as without them", "error", err.Error())
 			}
 		}
-		rules := r.rules
-		a.seen.rules = &rules
+		a.seen.rules = new(r.rules)
 	}
 	a.due = false
 	return nil
