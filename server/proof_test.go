@@ -134,3 +134,27 @@ func (s *site) comesBackTo(tag string) {
 	})
 	s.must(err)
 }
+
+// A person rebases our commit: history has it as a claim with their commit, not as ours, and
+// the update keeps the commit that it had.
+func TestARebasedCommitIsShownAsAClaim(t *testing.T) {
+	s := newSite(t)
+	r := s.start()
+	u := r.settled(r.order("k", goodOrder).delivery(t, 202).Updates[0].ID)
+	git := func(args ...string) string {
+		out, err := s.repository.Git(args...)
+		s.must(err)
+		return strings.TrimSpace(out)
+	}
+	before, message := git("rev-parse", u.Commit+"^"), git("log", "-1", "--format=%B", u.Commit)
+	between := git("commit-tree", before+"^{tree}", "-p", before, "-m", "in between")
+	rebased := git("commit-tree", u.Commit+"^{tree}", "-p", between, "-m", message)
+	git("update-ref", "refs/heads/main", rebased)
+	h := read[api.History](r, "/api/v1/history?environment=dev&app=api")
+	if v := h.Versions[0]; v.Commit != rebased || v.Tag != u.Tag || v.Proof != "" || len(v.Updates) > 0 || len(v.Claims) != 1 || v.Claims[0].Update != u.ID {
+		t.Errorf("the rebased commit: %+v", v)
+	}
+	if again := r.settled(u.ID); again.State != gitops.Committed || again.Commit != u.Commit {
+		t.Errorf("%+v", again)
+	}
+}
