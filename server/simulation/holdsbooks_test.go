@@ -193,8 +193,8 @@ func (c *checker) took(l queue.Lease, o queue.TakeOptions, taken []gitops.Update
 	}
 	c.older[l.Holder+" "+l.Name], c.taken[l.Holder+" "+l.Name] = older, written
 	for _, u := range ready[:min(o.Limit, len(ready))] {
-		if u.held && time.Unix(0, c.w.jumped.Load()).After(u.told) {
-			continue // what had lifted lasts again, where the store's clock was set back
+		if (u.held || u.Attempts > 0) && time.Unix(0, c.w.jumped.Load()).After(u.told) {
+			continue // what had lifted lasts again, where the store's clock was set back: the books were not told of it
 		}
 		if !slices.ContainsFunc(taken, func(t gitops.Update) bool { return t.ID == u.ID }) {
 			c.wrong("update %s of %s in %s is ready, and is not taken", u.ID, u.App, u.Environment)
