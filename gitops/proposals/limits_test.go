@@ -3,6 +3,7 @@ package proposals_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,20 +46,19 @@ func TestLimitEndsWithoutAWrite(t *testing.T) {
 // What the gate does not let pass takes nothing of what a forge bears in an hour.
 func TestHeldTakesNoTurn(t *testing.T) {
 	inWorld(t, func(s *site) {
-		held := true
+		var held atomic.Bool
 		s.gate = func(u gitops.Update) (string, error) {
-			if held && u.App == "api" {
+			if held.Load() && u.App == "api" {
 				return "", gitops.Errorf(gitops.Unavailable, "no store")
 			}
 			return "", nil
 		}
-		held = false
 		u := s.order("1.1.0")
-		s.w.Before("push", func() { held = true })
+		s.w.Before("push", func() { held.Store(true) })
 		s.want(u)
 		s.after(40 * time.Minute)
 		s.count(0, "create")
-		held = false
+		held.Store(false)
 		s.after(time.Minute)
 		s.is(u, gitops.Proposed)
 	})
