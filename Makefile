@@ -39,7 +39,7 @@ test-deps: ## install what the tests start: PostgreSQL, sshd, docker-registry, G
 # Our own packages, and what they share, are watched all the same. It must be none that compiles
 # the library's synchronization into itself, such as sync.Map: the linker may take that copy for
 # the whole program, and the detector then knows no order where there is one.
-UNRACED := modernc.org/sqlite/lib github.com/google/go-cmp/cmp
+UNRACED := modernc.org/sqlite/lib modernc.org/libc modernc.org/memory github.com/google/go-cmp/cmp
 
 .PHONY: test
 test: test-deps test-deploy ## run every test, with the race detector
