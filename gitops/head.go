@@ -35,6 +35,12 @@ type Head struct {
 	WrittenID  string
 	WrittenTag string
 
+	// Healthy is the sequence of the newest update that was seen to run ([RolloutHealthy]); 0
+	// when none was. HealthyID and HealthyTag are that update's.
+	Healthy    int64
+	HealthyID  string
+	HealthyTag string
+
 	// Word is when a person's order ([IsPerson]) was last accepted, by the store's clock;
 	// zero when none was. What automation asks for because of an earlier event is late.
 	Word time.Time
@@ -184,6 +190,14 @@ func Raises(from, to State) bool { return to.Written() && from != Superseded }
 func (h Head) Write(u Update) Head {
 	if u.Sequence > h.Written {
 		h.Written, h.WrittenID, h.WrittenTag = u.Sequence, u.ID, u.Tag
+	}
+	return h
+}
+
+// Run returns the head after an update was seen to run.
+func (h Head) Run(u Update) Head {
+	if u.Sequence > h.Healthy {
+		h.Healthy, h.HealthyID, h.HealthyTag = u.Sequence, u.ID, u.Tag
 	}
 	return h
 }

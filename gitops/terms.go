@@ -12,6 +12,7 @@ type Terms struct {
 	Passes    []BlockKind `json:"passes,omitempty"`    // the holds that it passes, by kind
 	Override  string      `json:"override,omitempty"`  // why it passes them, for an order that is no rollback; or why a rollback passes a stop
 	RollsBack string      `json:"rollsBack,omitempty"` // of a rollback: the tag that is left
+	Reverts   string      `json:"reverts,omitempty"`   // of a revert: the id of the update whose rollout failed
 	PinUntil  time.Time   `json:"pinUntil,omitzero"`   // UTC; the end of the pin that was placed with it
 }
 

@@ -75,6 +75,9 @@ type Update struct {
 
 	// Proposal is its pull request, as last reported; nil where it never had one.
 	Proposal *Proposal `json:"proposal,omitempty"`
+	// Rollout says where it stands in the cluster; nil where it is not followed there, and
+	// before that has begun.
+	Rollout *Rollout `json:"rollout,omitempty"`
 	// Revision is the commit of the app's own repository that its image was built from, as
 	// the sender said: a full hexadecimal name; "" when it did not say.
 	Revision string `json:"revision,omitempty"`
@@ -192,6 +195,10 @@ type Step struct {
 	Commit   string    `json:"commit,omitempty"` // when State is Committed
 	RetryAt  time.Time `json:"retryAt,omitzero"` // when what blocks it lifts by itself
 	Actor    string    `json:"actor,omitempty"`  // who decided
+
+	// Rollout is where it came to stand in the cluster, of a step that is about that: Reason
+	// is the rollout's then.
+	Rollout RolloutState `json:"rollout,omitempty"`
 }
 
 // Held says that something has come to hold an update since the lane took it.

@@ -109,8 +109,9 @@ type Change struct {
 	At       time.Time
 	Delivery *gitops.Delivery // with its updates as they stand now, without its body
 	// Update is as the change left it: state, code, reason, commit and attempts are
-	// those of the step that the change is. It is without its steps, blocks and
-	// MaybePushed, and its Proposal is what is known by now.
+	// those of the step that the change is, and so are state and reason of its Rollout where
+	// the step is of that. It is without its steps, blocks and MaybePushed, and its Proposal
+	// and the rest of its Rollout are what is known by now.
 	Update *gitops.Update
 	// Hold is as the change left it: placed, or lifted. The end of its time is no change.
 	Hold *gitops.Hold

@@ -1,0 +1,72 @@
+// Package rollout tells from what Argo CD says of an Application where an update stands in the
+// cluster. It is pure: it asks nothing, and what it wants to know more it names.
+package rollout
+
+import (
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// Subject is the update that is followed.
+type Subject struct {
+	Commit      string    // hexadecimal name; "" of an update whose tag the branch had already
+	Image       string    // without tag; "" where it is not known
+	Tag, Digest string    // Digest is "" where it is not known
+	Since       time.Time // when it was written
+}
+
+// Containment says what a revision has of the update.
+type Containment string
+
+const (
+	// Contained: it is the update's commit, or comes after it, and its file has the update's tag.
+	Contained Containment = "contained"
+	// OtherTag: it comes after the update's commit, and its file has another tag or none.
+	OtherTag Containment = "other tag"
+	// Before: the update's commit comes after it.
+	Before Containment = "before"
+	// Elsewhere: neither comes after the other: the branch was pushed by force.
+	Elsewhere Containment = "elsewhere"
+	// NotARevision: it names no commit that the repository has.
+	NotARevision Containment = "not a revision"
+)
+
+// Look is what was seen at one moment. What is nil was not asked for.
+type Look struct {
+	Now         time.Time
+	Application *Application // nil: it is gone
+	// Sources are the positions, among the sources of the Application, of those that read the
+	// update's file ([Match]).
+	Sources    []int
+	Containing map[string]Containment // by revision
+	Tree       *Tree
+	Managed    []Managed
+	Windows    *Windows
+	// Newer says that another tag of the app was written after the update.
+	Newer bool
+}
+
+// Wants is what a look lacked to come to a verdict: the next has it.
+type Wants struct {
+	Containing []string // revisions
+	Refresh    bool     // Argo CD must look at git again
+	Tree       bool
+	Managed    bool
+	Windows    bool
+}
+
+// Verdict is where the update stands. Its state is never timed_out or unmapped, which are for
+// whoever looks.
+type Verdict struct {
+	State    gitops.RolloutState
+	Reason   string
+	Revision string // that was last compared with
+	Wants    Wants
+}
+
+// Memory is what is kept of earlier looks at the same Application. The zero value is that of
+// the first.
+type Memory struct {
+	DegradedSince, IdleSince, ProgressingSince time.Time
+}
