@@ -50,19 +50,22 @@ func (j *judgement) progressing(reason string) Verdict {
 // suspended is for an Application of which something stands still on purpose. That holds up a
 // release, unless it is a CronJob alone: those stand still for good, and the others are healthy.
 func (j *judgement) suspended(note string) Verdict {
-	onlyCronJobs := false
+	cronJobs := 0
 	for _, r := range j.healths() {
-		if r.Health.Status == suspended {
-			if onlyCronJobs = r.Kind == "CronJob"; !onlyCronJobs {
-				break
-			}
+		switch {
+		case r.Health.Status != suspended:
+		case r.Kind == "CronJob":
+			cronJobs++
+		default:
+			j.after.ProgressingSince = earlier(j.before.ProgressingSince, j.Now)
+			return is(gitops.RolloutPaused, r.words(r.Health.Message))
 		}
 	}
-	if onlyCronJobs {
+	if cronJobs > 0 {
 		return j.runs(join(note, "a CronJob is suspended"))
 	}
 	j.after.ProgressingSince = earlier(j.before.ProgressingSince, j.Now)
-	return is(gitops.RolloutPaused, j.unhealthy(suspended))
+	return is(gitops.RolloutPaused, j.Application.Status.Health.Message)
 }
 
 // degraded is for what is applied and does not run. Health flaps, so it takes a while to be a
