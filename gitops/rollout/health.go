@@ -10,6 +10,7 @@ import (
 func (j *judgement) applied(op operation, note string) Verdict {
 	switch {
 	case op.running:
+		j.after.ProgressingSince = j.before.ProgressingSince
 		return is(gitops.RolloutSyncing, op.words())
 	case op.unknown:
 		return j.pending(gitops.RolloutSyncing, "the revision of the last sync is not looked up yet")

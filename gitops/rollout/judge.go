@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,9 +169,9 @@ func (j *judgement) outOfSync(op operation) Verdict {
 		return is(gitops.RolloutSyncing, op.words())
 	case op.unknown:
 		return j.pending(gitops.RolloutWaiting, "the revision of the last sync is not looked up yet")
-	case op.failed() && (!op.partial || j.isAutomated()):
+	case op.failed() && !op.partial:
 		return is(gitops.RolloutSyncFailed, op.words())
-	case op.succeeded() && !op.partial:
+	case op.hasApplied() && (!op.partial || op.automated):
 		return j.syncedOnce(op)
 	case !j.isAutomated():
 		return is(gitops.RolloutPerson, "automated sync is off")
@@ -213,6 +214,10 @@ func (j *judgement) syncedOnce(op operation) Verdict {
 	switch {
 	case drifted == "":
 		return j.applied(op, "OutOfSync besides: "+rest)
+	case op.failed():
+		return is(gitops.RolloutSyncFailed, op.words())
+	case j.isAutomated() && !slices.Equal(op.revisions, j.revisionsOf(status.Sync.Revision, status.Sync.Revisions)):
+		return j.idle() // git has something newer
 	case j.isAutomated() && j.Application.Spec.SyncPolicy.Automated.SelfHeal:
 		return is(gitops.RolloutSyncing, "OutOfSync after the sync: "+drifted)
 	}

@@ -68,7 +68,10 @@ type SyncPolicy struct {
 
 // Operation is one that is asked for.
 type Operation struct {
-	Sync *SyncOperation `json:"sync"`
+	Sync        *SyncOperation `json:"sync"`
+	InitiatedBy struct {
+		Automated bool `json:"automated"` // and no person
+	} `json:"initiatedBy"`
 }
 
 // SyncOperation is a sync that is asked for.

@@ -10,8 +10,10 @@ import (
 type operation struct {
 	running    bool // or is about to
 	dryRun     bool
-	partial    bool   // of some resources alone
-	revision   string // that it applies; "" where that is not said
+	partial    bool     // of some resources alone
+	automated  bool     // by Argo CD itself: a partial one comes after all of that revision was applied
+	revision   string   // that it applies; "" where that is not said
+	revisions  []string // of all sources that read the file
 	phase      string
 	message    string
 	retries    int
@@ -26,14 +28,14 @@ type operation struct {
 func (j *judgement) operation() (op operation) {
 	state := j.Application.Status.OperationState
 	asked := j.Application.Operation
-	var sync *SyncOperation
+	var of Operation
 	switch {
 	case state != nil && (asked == nil || !state.hasEnded()):
 		op.running, op.phase, op.message = !state.hasEnded(), state.Phase, state.Message
 		op.retries, op.finishedAt, op.applied = state.RetryCount, state.FinishedAt, state.SyncResult
-		sync = state.Operation.Sync
+		of = state.Operation
 	case asked != nil:
-		op.running, sync = true, asked.Sync
+		op.running, of = true, *asked
 	default:
 		return op
 	}
@@ -41,7 +43,8 @@ func (j *judgement) operation() (op operation) {
 	if op.applied != nil {
 		revisions = j.revisionsOf(op.applied.Revision, op.applied.Revisions)
 	}
-	if sync != nil {
+	op.automated = of.InitiatedBy.Automated
+	if sync := of.Sync; sync != nil {
 		op.dryRun, op.partial = sync.DryRun, len(sync.Resources) > 0
 		if len(revisions) == 0 {
 			revisions = j.revisionsOf(sync.Revision, sync.Revisions)
@@ -51,7 +54,7 @@ func (j *judgement) operation() (op operation) {
 		return op
 	}
 	at, revision, known := j.contained(revisions)
-	op.revision, op.unknown = revision, !known
+	op.revisions, op.revision, op.unknown = revisions, revision, !known
 	if known {
 		op.at = at
 	}

@@ -67,6 +67,11 @@ func TestAWorkloadThatWasChangedAfterTheSync(t *testing.T) {
 		return newFollower().look(Look{Now: epoch, Application: a}, s.tree(), s.live(), nil)
 	}
 	expect(t, look(automated(true)), gitops.RolloutSyncing, "OutOfSync after the sync: Deployment api")
+	s.operation = "Failed heal"
+	expect(t, look(automated(true)), gitops.RolloutSyncFailed, "")
+	s.operation, s.revision = "Succeeded ours", later // others changed it, and Argo CD has not begun with that
+	expect(t, look(automated(false)), gitops.RolloutWaiting, "has not begun to sync it")
+	s.revision = ourRevision
 	expect(t, look(automated(false)), gitops.RolloutPerson, "nothing syncs it again by itself: Deployment api")
 	expect(t, look(nil), gitops.RolloutPerson, "nothing syncs it again by itself: Deployment api")
 }
