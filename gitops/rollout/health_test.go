@@ -104,7 +104,9 @@ func TestTreesThatAreNone(t *testing.T) {
 	a, b := node("ReplicaSet", "a"), node("Pod", "b")
 	a, b = below(a, b), below(b, a)
 	b.Images = []string{"", ":", "@", "@sha256:", v2 + "@", "registry.example:5000"}
-	f := newForest(Tree{Nodes: []Node{a, b}})
+	c := node("Pod", "c")
+	c.Group = "things.example"
+	f := newForest(Tree{Nodes: []Node{a, b, c}})
 	if pods := f.currentPods(); len(pods) != 1 {
 		t.Errorf("%d pods", len(pods))
 	}

@@ -141,7 +141,7 @@ func (j *judgement) notYet(op operation, has Containment, revision string) Verdi
 	switch {
 	case op.running && op.at == Contained && !op.dryRun:
 		return is(gitops.RolloutSyncing, op.words())
-	case op.running && op.revision != "":
+	case op.running && op.at != Contained && op.revision != "":
 		return j.blocked(op)
 	case has == Elsewhere:
 		return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+", which does not have this commit: the branch was pushed by force, or another is followed")

@@ -43,6 +43,16 @@ func TestWhatAPersonDoesBesides(t *testing.T) {
 	}
 }
 
+// A dry run applies nothing, and a sync that has begun does, whatever was compared with.
+func TestASyncBeforeTheComparison(t *testing.T) {
+	s := scene{synced, oldRevision, healthy, "Running dry", v1, true, false}
+	expect(t, newFollower().see(s, 0), gitops.RolloutWaiting, "has not looked at this commit")
+	s.operation = "Running ours"
+	expect(t, newFollower().see(s, 0), gitops.RolloutSyncing, "")
+	s.operation = "asked"
+	expect(t, newFollower().see(s, 0), gitops.RolloutSyncing, "")
+}
+
 // Automated sync that is there and says that it is off, is off.
 func TestAutomatedSyncThatIsDisabled(t *testing.T) {
 	for text, want := range map[string]gitops.RolloutState{
@@ -122,6 +132,7 @@ func TestSeveralSources(t *testing.T) {
 		{[]int{0, 1}, []string{oldRevision, ourRevision}, gitops.RolloutWaiting},
 		{[]int{0, 1}, []string{ourRevision, reverted}, gitops.RolloutSuperseded},
 		{[]int{0}, []string{oldRevision, ourRevision}, gitops.RolloutWaiting},
+		{[]int{0, 1}, []string{oldRevision, reverted}, gitops.RolloutWaiting}, // the first that does not decides
 		{[]int{2}, []string{oldRevision, ourRevision}, gitops.RolloutWaiting}, // the sources changed
 		{[]int{-1}, []string{ourRevision}, gitops.RolloutWaiting},
 		{[]int{1}, []string{ourRevision, ""}, gitops.RolloutWaiting},

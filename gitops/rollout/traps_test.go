@@ -91,7 +91,9 @@ func TestTrapDegradedBeforeTheCommit(t *testing.T) {
 	expect(t, v, gitops.RolloutProgressing, "Degraded; Deployment api: ")
 	s.health = progressing
 	expect(t, f.see(s, 62), gitops.RolloutProgressing, "")
-	// And where the update was on its way, it is meant.
+	// And where the update was on its way, it is meant, whatever was healed meanwhile.
+	s.operation = "Running ours"
+	expect(t, f.see(s, 62.5), gitops.RolloutSyncing, "")
 	v = f.look(Look{Now: at(63), Application: a}, s.tree(), s.live(), nil)
 	expect(t, v, gitops.RolloutDegraded, "exceeded its progress deadline")
 }
