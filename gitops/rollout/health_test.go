@@ -91,16 +91,16 @@ func TestDegradedTellsWhy(t *testing.T) {
 // Reasons are one line and not long, whatever Argo CD says.
 func TestReasonsAreTidy(t *testing.T) {
 	a := of(healthy)
-	a.Status.Conditions = []Condition{{Type: "OrphanedResourceWarning", Message: "not asked"}, {Type: "ComparisonError", Message: "one\n\ttwo\x00 `helm template . --api-versions v1` at \"/dev/shm/123\": " + strings.Repeat("long ", 200) + "."}}
+	a.Status.Conditions = []Condition{{Type: "OrphanedResourceWarning", Message: "not asked"}, {Type: "ComparisonError", Message: "one\n\ttwo\x00 `helm template . --api-versions v1` at \"/dev/shm/123\": of https://bot:secret@git.example/x " + strings.Repeat("long ", 200) + "."}}
 	v := newFollower().look(Look{Now: epoch, Application: a}, nil, nil, nil)
-	expect(t, v, gitops.RolloutWaiting, "ComparisonError: one two? `helm template` at: long long")
+	expect(t, v, gitops.RolloutWaiting, "ComparisonError: one two? `helm template` at: of https://git.example/x long long")
 	if len(v.Reason) > longestReason+3 || strings.ContainsAny(v.Reason, "\n\t\x00") {
 		t.Errorf("%d bytes: %q", len(v.Reason), v.Reason)
 	}
 }
 
-// A tree that is none ends, and images that are none are of others.
-func TestTreesThatAreNone(t *testing.T) {
+// A tree with a circle ends, and what names no image is of others.
+func TestATreeWithACircle(t *testing.T) {
 	a, b := node("ReplicaSet", "a"), node("Pod", "b")
 	a, b = below(a, b), below(b, a)
 	b.Images = []string{"", ":", "@", "@sha256:", v2 + "@", "registry.example:5000"}

@@ -13,6 +13,8 @@ const (
 	// degradedFor is how long an Application is Degraded, or runs another image, until that is
 	// a verdict: health flaps, and the tree of objects comes later than the health.
 	degradedFor = 20 * time.Second
+	// confirmedFor is the same where the live objects themselves ask for the other image.
+	confirmedFor = 5 * time.Second
 	// idleFor is how long automated sync may take to begin before it is asked what keeps it.
 	idleFor = 10 * time.Second
 	// explainAfter is how long pods may take to be ready before it is told why they are not.
@@ -60,14 +62,17 @@ func Judge(s Subject, l Look, m Memory) (Verdict, Memory) {
 }
 
 var (
+	userInfo = regexp.MustCompile(`://[^/@\s]+@`)
 	command  = regexp.MustCompile("`([a-z]+ [a-z]+) [^`]*`")
 	tempFile = regexp.MustCompile(` "(/[a-z]+)*/[0-9]+"`)
 )
 
-// tidy makes one line of what Argo CD says, without what changes from try to try and says
-// nothing: the options of commands, and the names of files that are gone.
+// tidy makes one line of what Argo CD says. It leaves out who a URL is fetched as, which may have
+// a password, and what changes from try to try: the options of commands, and the names of files
+// that are gone.
 func tidy(reason string) string {
 	reason = strings.Join(strings.Fields(reason), " ")
+	reason = userInfo.ReplaceAllString(reason, "://")
 	reason = command.ReplaceAllString(reason, "`$1`")
 	return strings.TrimRight(tempFile.ReplaceAllString(reason, ""), ". ")
 }
@@ -95,6 +100,7 @@ func (j *judgement) decide() Verdict {
 		j.revision = compared[0]
 	}
 	if why, fails := failedComparison(a.Status); fails {
+		j.wants.Refresh = true // git may be there again long before Argo CD looks by itself
 		return is(gitops.RolloutWaiting, why)
 	}
 	if a.Status.Sync.Status != synced && a.Status.Sync.Status != outOfSync {

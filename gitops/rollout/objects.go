@@ -187,7 +187,7 @@ type Managed struct {
 	Kind        string `json:"kind"`
 	Namespace   string `json:"namespace"`
 	Name        string `json:"name"`
-	LiveState   string `json:"liveState"` // "null" where there is none
+	LiveState   string `json:"liveState"` // "null" where the cluster has it not
 	TargetState string `json:"targetState"`
 }
 

@@ -35,7 +35,7 @@ type scene struct {
 	prune                  bool   // something besides is OutOfSync, and what is ours is not
 }
 
-// operations are all that one may be: "" is none.
+// operations are all that one may be; "" means that there was no operation.
 var operations = []string{
 	"", "asked", "Running old", "Running ours", "Running later", "Terminating ours", "Succeeded old", "Succeeded ours", "Succeeded later",
 	"Failed ours", "Failed old", "Error without result", "Succeeded dry", "Succeeded part", "Running dry", "Failed part",

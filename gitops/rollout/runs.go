@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
@@ -34,7 +35,7 @@ func (j *judgement) runs(note string) Verdict {
 	}
 	j.wants.Managed = true
 	if seen[another] > 0 && seen[ours]+seen[byDigest] == 0 {
-		return j.runsAnother(other)
+		return j.runsAnother(other, degradedFor)
 	}
 	return j.pending(gitops.RolloutProgressing, "")
 }
@@ -42,14 +43,14 @@ func (j *judgement) runs(note string) Verdict {
 // runsAnother is for an Application that is Healthy and runs something else, such as one that
 // sets the tag itself. Pods are seen later than health, so it takes a while to be a verdict.
 // Without an image it has none of the update's repository.
-func (j *judgement) runsAnother(image string) Verdict {
+func (j *judgement) runsAnother(image string, after time.Duration) Verdict {
 	j.after.OtherSince = earlier(j.before.OtherSince, j.Now)
 	j.after.ProgressingSince = j.before.ProgressingSince
 	reason := "none of its workloads has the image " + j.Image
 	if image != "" {
 		reason = j.notOurs(image)
 	}
-	if j.Now.Sub(j.after.OtherSince) >= degradedFor {
+	if j.Now.Sub(j.after.OtherSince) >= after {
 		return is(gitops.RolloutDegraded, reason)
 	}
 	return is(gitops.RolloutProgressing, reason)
@@ -107,11 +108,11 @@ func (j *judgement) asLive(f forest, pods []Node, note string) Verdict {
 	case runs:
 		return is(gitops.RolloutHealthy, note)
 	case stray != "":
-		return j.runsAnother(stray)
+		return j.runsAnother(stray, degradedFor)
 	case other != "":
-		return j.runsAnother(other)
+		return j.runsAnother(other, confirmedFor)
 	case j.Image == "":
 		return j.progressing("nothing runs with the tag " + j.Tag)
 	}
-	return j.runsAnother("")
+	return j.runsAnother("", degradedFor)
 }

@@ -12,7 +12,7 @@ type workload struct {
 	idle   bool     // it is to have no pods now
 }
 
-// liveWorkloads reads the objects that name images. One that cannot be read is none.
+// liveWorkloads reads the objects that name images. What cannot be read is left out.
 func liveWorkloads(all []Managed) (workloads []workload) {
 	for _, m := range all {
 		var live struct {
