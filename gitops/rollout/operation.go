@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// operation is the one that is asked for or runs, or the last one.
+// operation is the requested or running operation of an Application, or else its last one.
 type operation struct {
 	running    bool // or is about to
 	dryRun     bool
@@ -19,8 +19,7 @@ type operation struct {
 	retries    int
 	finishedAt *time.Time
 	applied    *SyncResult // nil before it began
-	// at says what its revision has of the update: "" where the operation names no revision,
-	// or where unknown.
+	// at is the containment of its revision; "" if it names no revision, or if unknown.
 	at      Containment
 	unknown bool
 }
@@ -65,8 +64,8 @@ func (s *OperationState) hasEnded() bool {
 	return s.Phase == "Succeeded" || s.Phase == "Failed" || s.Phase == "Error"
 }
 
-// hasApplied reports whether it ended, and meant a revision with the update for the cluster. An
-// operation without a result failed before it began: Argo CD tries that revision again.
+// hasApplied reports whether it ended, and was a sync of a revision with the update. An
+// operation without a result failed before it began, and Argo CD tries that revision again.
 func (o operation) hasApplied() bool {
 	return !o.running && !o.dryRun && o.applied != nil && o.at == Contained
 }
@@ -75,7 +74,7 @@ func (o operation) succeeded() bool { return o.hasApplied() && o.phase == "Succe
 
 func (o operation) failed() bool { return o.hasApplied() && o.phase != "Succeeded" }
 
-// blocks tells that it keeps Argo CD from applying the update.
+// blocks says that this operation keeps Argo CD from applying the update.
 func (o operation) blocks() string {
 	words := "blocked by the sync of " + short(o.revision)
 	if o.retries > 0 {
@@ -84,7 +83,7 @@ func (o operation) blocks() string {
 	return words
 }
 
-// words is what the operation says, and what failed in it.
+// words is the operation's message, and the resources that failed.
 func (o operation) words() string {
 	words := tidy(o.message)
 	if o.applied == nil {

@@ -171,6 +171,9 @@ func scenes() func(yield func(scene) bool) {
 					for _, operation := range operations {
 						for _, p := range pods {
 							for more := range 4 {
+								if more > 0 && sync != outOfSync {
+									break // these are looked at then alone
+								}
 								if !yield(scene{sync, revision, health, operation, p, more&1 != 0, more&2 != 0}) {
 									return
 								}

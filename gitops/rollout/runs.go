@@ -7,9 +7,9 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// runs is for an Application that is Synced and Healthy: it is healthy when what runs is the
-// update's image. Mostly the pods say so. Where they do not, or where there are none, the live
-// objects tell what they are to run.
+// runs judges an Application that is Synced and Healthy: the update is healthy if its image
+// runs. The pods decide. If they have several images, or if there are no pods, the live objects
+// say which pods there should be.
 func (j *judgement) runs(note string) Verdict {
 	if j.Tree == nil {
 		j.wants.Tree = true
@@ -40,9 +40,9 @@ func (j *judgement) runs(note string) Verdict {
 	return j.pending(gitops.RolloutProgressing, "")
 }
 
-// runsAnother is for an Application that is Healthy and runs something else, such as one that
-// sets the tag itself. Pods are seen later than health, so it takes a while to be a verdict.
-// Without an image it has none of the update's repository.
+// runsAnother judges an Application that is Healthy and runs another image, for example because
+// it overrides the tag. The tree lags behind health, so this becomes a verdict only after a
+// while. image is "" if the Application has no image of the update's repository.
 func (j *judgement) runsAnother(image string, after time.Duration) Verdict {
 	j.after.OtherSince = earlier(j.before.OtherSince, j.Now)
 	j.after.ProgressingSince = j.before.ProgressingSince
