@@ -70,8 +70,6 @@ func (o operation) hasApplied() bool {
 	return !o.running && !o.dryRun && o.applied != nil && o.at == Contained
 }
 
-func (o operation) succeeded() bool { return o.hasApplied() && o.phase == "Succeeded" }
-
 func (o operation) failed() bool { return o.hasApplied() && o.phase != "Succeeded" }
 
 // blocks says that this operation keeps Argo CD from applying the update.
