@@ -76,7 +76,9 @@ func (c *Client) refusal(r request, response *http.Response, value string) *prob
 			sentence += ": " + said
 		}
 		e := gitops.Errorf(code, "argocd %s: %s (%s)", c.instance, sentence, r.what)
-		e.RetryAfter = retryAfter(response.Header, time.Now())
+		if instance {
+			e.RetryAfter = retryAfter(response.Header, time.Now())
+		}
 		return &problem{e, instance}
 	}
 	switch status := response.StatusCode; {
