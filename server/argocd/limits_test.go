@@ -127,8 +127,8 @@ func TestTheTokensFileIsRead(t *testing.T) {
 			strings.Repeat("hush", 1<<12+1): "too large",
 		} {
 			s.writeToken(text)
-			if e := wants(t, s.get("api"), gitops.Unauthorized, words, s.file); contains(e.Error(), "hush") {
-				t.Errorf("%v shows the token", e)
+			if e := wants(t, s.get("api"), gitops.Unauthorized, words); contains(e.Error(), "hush") || contains(e.Message, s.file) || !contains(e.Error(), s.file) {
+				t.Errorf("%v shows the token, or the file to those who need not know, or not to the log", e)
 			}
 		}
 		if err := os.Remove(s.file); err != nil {

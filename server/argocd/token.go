@@ -32,7 +32,10 @@ type token struct {
 // readToken reads the token's file. Its errors show nothing of what is in it.
 func (c *Client) readToken() (string, *gitops.Error) {
 	fails := func(what string, cause error) (string, *gitops.Error) {
-		e := gitops.Errorf(gitops.Unauthorized, "argocd %s: tokenFile %s %s", c.instance, c.config.TokenFile, what).WithCause(cause)
+		if cause == nil {
+			cause = errors.New(c.config.TokenFile) // for the log: who asks for an update need not know
+		}
+		e := gitops.Errorf(gitops.Unauthorized, "argocd %s: tokenFile %s", c.instance, what).WithCause(cause)
 		e.RetryAfter = tokenRetry
 		return "", e
 	}
