@@ -84,9 +84,10 @@ var mayImport = map[string][]string{
 	"server/config":                      {"gitops", "gitops/image", "gitops/values"},
 	"server/config/schema":               {}, // its text is made by a test
 	"server/githubapp":                   {"gitops"},
-	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
-	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/webhook"},
-	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp"},
+	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/lease", "server/webhook"},
+	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/lease", "server/webhook"},
+	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp", "server/lease"},
+	"server/lease":                       {"gitops/queue"},
 	"server/githubapp/githubtest":        {"gitops/manifest/gitserver", "server/secrettest"},
 	"server/forge/github":                {"gitops", "gitops/git", "gitops/proposals", "server/githubapp"},
 	"server/oidc":                        {"gitops"},
