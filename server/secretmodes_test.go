@@ -24,12 +24,13 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 	c.Sources.GitHub = &config.GitHub{SecretFiles: []string{"7", "8"}}
 	c.Sources.EventBridge = &config.EventBridge{SecretFiles: []string{"9"}}
 	c.Registries = []config.Registry{{DockerConfigFile: "15", CAFile: "public"}}
+	c.Notify = []config.Notifier{{Webhook: &config.NotifyWebhook{SecretFile: "16"}, Slack: &config.NotifySlack{URLFile: "17"}}}
 	c.API.Tokens = []config.Token{{File: "10"}}
 	var paths []string
 	for _, file := range namedSecrets(c) {
 		paths = append(paths, file.path)
 	}
-	if want := []string{"1", "2", "3", "4", "5", "6", "11", "12", "13", "14", "7", "8", "9", "15", "10"}; !slices.Equal(paths, want) {
+	if want := []string{"1", "2", "3", "4", "5", "6", "11", "12", "13", "14", "7", "8", "9", "15", "16", "17", "10"}; !slices.Equal(paths, want) {
 		t.Errorf("found %q", paths)
 	}
 	known := make(map[string]bool)
