@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/lease"
 )
 
 const (
-	leaseTime  = 2 * time.Minute
+	leaseTime  = time.Minute
 	claimEvery = 15 * time.Second
 	// rest is between two looks at the feed, however fast it moves.
 	rest = 500 * time.Millisecond
@@ -233,5 +232,3 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-var _ Store = (queue.Queue)(nil)

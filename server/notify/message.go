@@ -61,12 +61,13 @@ type Update struct {
 	Digest      string             `json:"digest,omitempty"`
 	State       gitops.State       `json:"state"`
 	Code        gitops.Code        `json:"code,omitempty"`   // of the failure
-	Reason      string             `json:"reason,omitempty"` // why, one line
+	Reason      string             `json:"reason,omitempty"` // why it ended so, or was ordered; one line
 	Actor       string             `json:"actor,omitempty"`  // who ordered it
 	Delivery    gitops.DeliveryKey `json:"delivery"`
 	Commit      string             `json:"commit,omitempty"`      // of the manifest repository
 	CommitURL   string             `json:"commitURL,omitempty"`   // its page
 	PullRequest string             `json:"pullRequest,omitempty"` // its page
+	RollsBack   string             `json:"rollsBack,omitempty"`   // the tag that is left, of what goes back
 	Reverts     string             `json:"reverts,omitempty"`     // the id of the update whose rollout failed
 	Rollout     *Rollout           `json:"rollout,omitempty"`     // where it stands in the cluster
 }
@@ -213,7 +214,8 @@ func aboutUpdate(u gitops.Update, rollout bool, commitURL string) *Update {
 		about.PullRequest = u.Proposal.URL
 	}
 	if u.Terms != nil {
-		about.Reverts = u.Terms.Reverts
+		about.RollsBack, about.Reverts = u.Terms.RollsBack, u.Terms.Reverts
+		about.Reason = cmp.Or(about.Reason, line(u.Terms.Reason))
 	}
 	if rollout {
 		about.Rollout = &Rollout{State: u.Rollout.State, Reason: line(u.Rollout.Reason)}

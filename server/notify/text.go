@@ -25,6 +25,7 @@ type Fields struct {
 	Update                    string // the update's id
 	Commit, CommitURL         string
 	PullRequest               string
+	RollsBack                 string // the tag that is left, of what goes back
 	Reverts                   string // the id of the update whose rollout failed
 	Rollout                   string // the state of the rollout
 	Hold, HoldKind, Until     string
@@ -196,7 +197,8 @@ func fieldsOf(m Message) Fields {
 	if u := m.Update; u != nil {
 		f.Environment, f.App, f.Tag, f.Digest = u.Environment, u.App, u.Tag, u.Digest
 		f.State, f.Code, f.Reason, f.Actor = string(u.State), string(u.Code), u.Reason, u.Actor
-		f.Update, f.Commit, f.CommitURL, f.PullRequest, f.Reverts = u.ID, u.Commit, u.CommitURL, u.PullRequest, u.Reverts
+		f.Update, f.Commit, f.CommitURL, f.PullRequest = u.ID, u.Commit, u.CommitURL, u.PullRequest
+		f.RollsBack, f.Reverts = u.RollsBack, u.Reverts
 		if u.Rollout != nil {
 			f.Rollout, f.Reason = string(u.Rollout.State), u.Rollout.Reason
 		}

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/notify"
 )
 
@@ -69,7 +72,7 @@ func TestSlackTextIsEscaped(t *testing.T) {
 	t.Parallel()
 	const attack = "<!channel> <@U1> <https://evil.example|docs> & <#C1>"
 	const escaped = "&lt;!channel&gt; &lt;@U1&gt; &lt;https://evil.example|docs&gt; &amp; &lt;#C1&gt;"
-	if text := textOf(t, "", attack, notify.EscapeSlack); text != "web 1.0.0 in prod failed: "+escaped+" (ann)\nhttps://git.example/commit/" {
+	if text := textOf(t, "", attack, notify.EscapeSlack); text != "web 1.0.0 in prod failed: "+escaped+" (ann)" {
 		t.Errorf("%q", text)
 	}
 	if text := textOf(t, "<!here> {{.App}}: {{.Reason}}", attack, notify.EscapeSlack); text != "<!here> web: "+escaped {
@@ -96,6 +99,53 @@ func TestTextsAreBounded(t *testing.T) {
 			t.Errorf("%s: %q", template, text)
 		}
 	}
+}
+
+// Texts of updates say what happened, to what, where, why and where to look.
+func TestTextsOfUpdates(t *testing.T) {
+	play(t, func(w *world) {
+		p := w.start("this", everything("ops"))
+		defer p.Stop()
+		var got []string
+		see := func() {
+			w.pass(time.Second)
+			got = append(got, w.receiver("ops").last.Text)
+		}
+		held := w.order("prod", "web", "1.0.1", &gitops.Terms{Reason: "the fix"})
+		w.block(held, gitops.BlockStop, "stopped by ben")
+		see()
+		w.report(queue.Report{
+			Transitions: []gitops.Transition{{Update: held, Action: gitops.ActionPropose}},
+			Proposals:   []queue.Proposed{{Update: held, Proposal: gitops.Proposal{Number: 7, URL: "https://git.example/pull/7"}}},
+		})
+		see()
+		w.ends(held, gitops.ActionCommit, "")
+		see()
+		w.rollout(held, gitops.RolloutTimedOut, "syncing for 15m")
+		see()
+		late := w.order("prod", "web", "1.0.2", nil)
+		w.ends(late, gitops.ActionCommit, "")
+		w.rollout(late, gitops.RolloutSyncFailed, "no such kind")
+		see()
+		back := w.order("prod", "web", "1.0.1", &gitops.Terms{Reverts: late, RollsBack: "1.0.2", Reason: "no such kind"})
+		w.ends(back, gitops.ActionConfirm, "")
+		see()
+		w.rollout(back, gitops.RolloutHealthy, "")
+		see()
+		const commit = "\nhttps://git.example/commit/2a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+		want := []string{
+			"web 1.0.1 in prod is held: stopped by ben (ann)",
+			"web 1.0.1 in prod waits in a pull request: the fix (ann)\nhttps://git.example/pull/7",
+			"web 1.0.1 in prod is committed: the fix (ann)" + commit,
+			"web 1.0.1 in prod did not come to run in time: syncing for 15m (ann)\nhttps://argocd.example/web",
+			"web 1.0.2 in prod could not be applied: no such kind (ann)\nhttps://argocd.example/web",
+			"web in prod went back from 1.0.2 to 1.0.1, since its rollout failed: no such kind (ann)",
+			"web 1.0.1 in prod runs (ann)\nhttps://argocd.example/web",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // Titles name what happened, to what, and where.

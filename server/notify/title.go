@@ -27,7 +27,7 @@ func titleOf(m Message) string {
 	case KindDegraded:
 		return what + " " + degraded[u.Rollout.State]
 	case KindReverted:
-		return fmt.Sprintf("tallyman went back to %s, since the rollout after it failed", what)
+		return fmt.Sprintf("%s in %s went back from %s to %s, since its rollout failed", u.App, u.Environment, u.RollsBack, u.Tag)
 	}
 	return what + " is committed"
 }

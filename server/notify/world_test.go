@@ -70,8 +70,13 @@ func (w *world) prepare(name string) *process {
 	p := &process{w: w, name: name}
 	p.Manager = notify.New(notify.Config{
 		Store: &replica{w.store, p}, Recorder: w, Logger: slog.New(slog.NewJSONHandler(io.MultiWriter(&w.log, &said), nil)), Holder: name, Now: now,
-		Jitter:    rand.N[time.Duration],
-		CommitURL: func(u gitops.Update) string { return "https://git.example/commit/" + u.Commit },
+		Jitter: rand.N[time.Duration],
+		CommitURL: func(u gitops.Update) string {
+			if u.Commit == "" {
+				return ""
+			}
+			return "https://git.example/commit/" + u.Commit
+		},
 	})
 	return p
 }
