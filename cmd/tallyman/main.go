@@ -50,7 +50,7 @@ Exit status, of every command:
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
-	root.AddCommand(newServe(), newInit(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newSchema(), newVersion(),
+	root.AddCommand(newServe(), newInit(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newNotify(), newSchema(), newVersion(),
 		newStatus(), newApps(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newClear(), newHistory(), newAudit(), newWatch(),
 		newRollback(), newPin(), newUnpin(), newFreeze(), newThaw(), newStop(), newResume(), newMarkBad(), newUnmarkBad(), newHealth(), newHolds(), newFreezes(), newWhy())
 	root.InitDefaultCompletionCmd()
