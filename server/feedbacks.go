@@ -108,6 +108,9 @@ func (t *toldSite) Source(environment, app string) (s feedback.Source, shared bo
 	return feedback.Source{Repository: target.Source, Manifests: target.Manifests}, t.shared[strings.ToLower(target.Source)]
 }
 
+// Followed implements [feedback.Site].
+func (t *toldSite) Followed(_, _ string) bool { return false }
+
 // CommitURL implements [feedback.Site]. Pages are known of repositories that are written as
 // a GitHub App.
 func (t *toldSite) CommitURL(u gitops.Update) string {

@@ -30,6 +30,7 @@ type site struct {
 
 	mu       sync.Mutex
 	sources  map[string]string // by app
+	followed string            // the environment that is followed to the cluster
 	counted  map[string]int
 	behind   time.Time
 	refusing int
@@ -142,6 +143,13 @@ func (s *site) CommitURL(u gitops.Update) string {
 		return ""
 	}
 	return "https://github.example/shop/manifests/commit/" + u.Commit
+}
+
+// Followed implements [feedback.Site].
+func (s *site) Followed(environment, _ string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.followed == environment
 }
 
 // order has an update accepted, and returns its id.
