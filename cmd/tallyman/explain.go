@@ -17,13 +17,13 @@ func newExplain() *cobra.Command {
 		Use:   "explain ID",
 		Short: "Show every step of a delivery or an update",
 		Long: `Show every step of a delivery or an update: what arrived, from whom, what it means and
-why, every attempt, block and error, the result, and where it stands in the cluster. ID is a
-delivery's, as SOURCE/ID or as the sender's id alone (GitHub's X-GitHub-Delivery,
+why, every attempt, block and error, the result, and where it stands in the cluster. ID
+is a delivery's, as SOURCE/ID or as the sender's id alone (GitHub's X-GitHub-Delivery,
 EventBridge's id), or an update's. What is blocked says by what, since when, and when
-tallyman retries; what does not run says why, and what can be done. Of a
-delivery of many updates those that need somebody are shown, and the others listed. Of
-what is written by pull requests it shows the request, what it waits for, and who merged
-or closed it.`,
+tallyman retries; what does not run says why, and what can be done. Of a delivery of
+many updates those that need somebody are shown, and the others listed. Of what is
+written by pull requests it shows the request, what it waits for, and who merged or
+closed it.`,
 		Example: `  tallyman explain 72d3162e-cc78-11e3-81ab-4c9367dc0958
   tallyman explain github/72d3162e-cc78-11e3-81ab-4c9367dc0958 -o json`,
 		Args: exactly("ID"),

@@ -102,6 +102,8 @@ type Config struct {
 	AwaitQuiet func(ctx context.Context, h gitops.Hold) (underWay []string, quietSince time.Time)
 	CheckNames func(environments, apps []string) error // reports a name that is not known; the error's code is Rejected
 
+	// FollowedBy is [gitops.Update.FollowedBy] of an app's updates; nil where none is followed.
+	FollowedBy func(environment, app string) string
 	// Unwritable returns why an update could not be written however often it is
 	// retried, such as that its app left the configuration; "" when it could.
 	Unwritable func(ctx context.Context, u gitops.Update) (why string, err error)

@@ -109,6 +109,9 @@ func (a *API) explain(ctx context.Context, w *Why) error {
 		return err
 	}
 	w.Written, w.LastWord, w.Now = head.WrittenTag, head.Word, s.At
+	if w.Rollout, err = a.rolloutOf(ctx, head); err != nil {
+		return err
+	}
 	if w.Branch, w.Problem, err = a.branchTag(ctx, w.Environment, w.App); err != nil {
 		return err
 	}
@@ -127,6 +130,19 @@ func (a *API) explain(ctx context.Context, w *Why) error {
 		}
 	}
 	return err
+}
+
+// rolloutOf is where the update that was written last of an app stands in the cluster; nil where
+// it is not followed there, and where the store has forgotten it.
+func (a *API) rolloutOf(ctx context.Context, h gitops.Head) (*gitops.Rollout, error) {
+	if h.WrittenID == "" {
+		return nil, nil
+	}
+	u, err := a.Store.Update(ctx, h.WrittenID)
+	if gitops.CodeOf(err) == gitops.NotFound {
+		return nil, nil
+	}
+	return u.Rollout, err
 }
 
 // judged are open updates with what holds them now in the place of what held them when
