@@ -109,7 +109,9 @@ func (t *toldSite) Source(environment, app string) (s feedback.Source, shared bo
 }
 
 // Followed implements [feedback.Site].
-func (t *toldSite) Followed(_, _ string) bool { return false }
+func (t *toldSite) Followed(environment, app string) bool {
+	return t.apps.followedBy(environment, app) != ""
+}
 
 // CommitURL implements [feedback.Site]. Pages are known of repositories that are written as
 // a GitHub App.

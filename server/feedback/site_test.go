@@ -190,6 +190,13 @@ func (s *site) ends(id string, a gitops.Action, reason string) {
 	s.report("prod", queue.Report{Transitions: []gitops.Transition{transition}})
 }
 
+// stands has an update of prod come to stand in the cluster.
+func (s *site) stands(id string, r gitops.Rollout) {
+	s.t.Helper()
+	_, err := s.store.ReportRollouts(s.t.Context(), queue.Lease{}, []queue.RolloutReport{{Update: id, Rollout: r}})
+	s.must(err)
+}
+
 // expect says what GitHub shows.
 func (s *site) expect(want ...string) {
 	s.t.Helper()
