@@ -32,6 +32,7 @@ type Store interface {
 	queue.ChangeFeed
 	queue.Decisions
 	queue.Holds
+	NotRunning(ctx context.Context) ([]gitops.Update, error) // see queue.Rollouts
 	Checkpoint(ctx context.Context, name string) (value string, err error)
 	Suspects(ctx context.Context) ([]gitops.Suspect, error)
 	ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error)

@@ -132,19 +132,6 @@ func (a *API) explain(ctx context.Context, w *Why) error {
 	return err
 }
 
-// rolloutOf is where the update that was written last of an app stands in the cluster; nil where
-// it is not followed there, and where the store has forgotten it.
-func (a *API) rolloutOf(ctx context.Context, h gitops.Head) (*gitops.Rollout, error) {
-	if h.WrittenID == "" {
-		return nil, nil
-	}
-	u, err := a.Store.Update(ctx, h.WrittenID)
-	if gitops.CodeOf(err) == gitops.NotFound {
-		return nil, nil
-	}
-	return u.Rollout, err
-}
-
 // judged are open updates with what holds them now in the place of what held them when
 // their lane last looked.
 func judged(open []gitops.Update, s acts.State) []gitops.Update {

@@ -262,7 +262,7 @@ const reported = "reported: "
 var freedom = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmpopts.IgnoreFields(gitops.Update{}, "Sequence"),
-	cmpopts.IgnoreFields(gitops.Head{}, "Written"),
+	cmpopts.IgnoreFields(gitops.Head{}, "Written", "Healthy"),
 	cmpopts.IgnoreFields(queue.Lease{}, "Token"),
 	cmpopts.IgnoreFields(queue.InForce{}, "Revision"),
 	cmpopts.IgnoreFields(queue.Change{}, "Cursor"),
