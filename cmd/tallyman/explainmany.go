@@ -61,5 +61,5 @@ func (p *printer) explainMany(d gitops.Delivery, asked string, of details) {
 
 // needsAttention reports whether an update waits for somebody to do something about it.
 func needsAttention(u gitops.Update) bool {
-	return u.State == gitops.Failed && u.OvertakenBy == "" || u.State == gitops.Pending && len(u.BlockedBy) > 0 || needsPerson(u.Rollout)
+	return u.State == gitops.Failed && u.OvertakenBy == "" || u.State == gitops.Pending && len(u.BlockedBy) > 0 || u.Rollout != nil && needsPerson(u.Rollout.State)
 }

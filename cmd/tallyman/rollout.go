@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/server/api"
 )
 
 // rolloutText says in a line where an update stands in the cluster, and where a person is
@@ -113,9 +114,26 @@ func (p *printer) reverted(t gitops.Terms) {
 	p.line("  ", "%s", withReason(text+", which did not run", t.Reason))
 }
 
-// needsPerson reports whether an update does not run and somebody must look at it.
-func needsPerson(r *gitops.Rollout) bool {
-	return r != nil && (r.State.Failed() || r.State == gitops.RolloutPerson || r.State == gitops.RolloutPaused || r.State == gitops.RolloutGone)
+// needsPerson reports whether somebody must do something about what stands so.
+func needsPerson(s gitops.RolloutState) bool {
+	return s.Failed() || s == gitops.RolloutPerson || s == gitops.RolloutPaused || s == gitops.RolloutGone
+}
+
+// rolloutCell is an app's tag with where that stands in the cluster, unless that is of
+// another tag that was written last.
+func rolloutCell(app api.App) cell {
+	r := app.Rollout
+	if r.Tag != app.Tag { // the branch moved on since
+		return cell{app.Tag, ""}
+	}
+	return cell{app.Tag + " " + string(r.State), stateColours[string(r.State)]}
+}
+
+// appRolloutText says why an app does not run what was written last, and which command tells
+// more.
+func (p *printer) appRolloutText(r api.AppRollout) string {
+	text := withReason(fmt.Sprintf("%s is %s since %s", r.Tag, r.State, p.when(r.Since)), r.Reason)
+	return fmt.Sprintf("%s. See: tallyman explain %s", text, r.Update)
 }
 
 // joined joins texts that are there.

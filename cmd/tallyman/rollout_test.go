@@ -146,6 +146,16 @@ func TestWhereARolloutStandsIsListed(t *testing.T) {
 			t.Errorf("got\n%swant\n%s", got, want)
 		}
 	}
+	row := func(app string, state gitops.RolloutState, tag string) api.App {
+		return api.App{App: app, Tag: "1.4.0", Rollout: &api.AppRollout{Update: "u1", Tag: tag, State: state, Reason: "why", Since: noon.Add(-time.Hour)}}
+	}
+	now := api.Environments{Branch: api.BranchState{AsOf: noon}, Environments: []api.Environment{{Name: "prod", Apps: []api.App{
+		row("api", gitops.RolloutDegraded, "1.4.0"), row("by-hand", gitops.RolloutProgressing, "1.3.0"), row("web", gitops.RolloutProgressing, "1.4.0"), {App: "worker", Tag: "1.4.0"}}}}}
+	const status = "\nAPP      prod\napi      1.4.0 degraded\nby-hand  1.4.0\nweb      1.4.0 progressing\nworker   1.4.0\n" +
+		"api in prod: 1.4.0 is degraded since 11:00:00: why. See: tallyman explain u1\n"
+	if got := printed(false, func(p *printer) { p.status(now, holding{}) }); !strings.HasSuffix(got, status) {
+		t.Errorf("got\n%swant\n%s", got, status)
+	}
 	var out bytes.Buffer
 	if err := (&printer{out: &out, format: "json"}).event(client.Event{Rollout: &degraded}); err != nil || !strings.HasPrefix(out.String(), `{"rollout":{"id":"u1"`) {
 		t.Errorf("%v: %s", err, out.String())
