@@ -134,7 +134,7 @@ func (p *printer) terms(t *gitops.Terms) {
 	}
 	switch {
 	case t.Reverts != "":
-		p.reverted(*t)
+		p.line("  ", "%s", withReason("Takes back update "+t.Reverts, t.Reason)) // which says how it failed
 	case t.RollsBack != "":
 		p.line("  ", "Rollback from %s", t.RollsBack)
 	}

@@ -105,15 +105,6 @@ func waysOut(app, environment string, r gitops.Rollout) []string {
 	return nil
 }
 
-// reverted says of a revert which update it takes back; the reason is the rollout's.
-func (p *printer) reverted(t gitops.Terms) {
-	text := "Takes back update " + t.Reverts
-	if t.RollsBack != "" {
-		text += " to " + t.RollsBack
-	}
-	p.line("  ", "%s", withReason(text+", which did not run", t.Reason))
-}
-
 // needsPerson reports whether somebody must do something about what stands so.
 func needsPerson(s gitops.RolloutState) bool {
 	return s.Failed() || s == gitops.RolloutPerson || s == gitops.RolloutPaused || s == gitops.RolloutGone

@@ -101,14 +101,14 @@ func joinStates(states []gitops.RolloutState) (text string) {
 func TestExplainShowsTheStepsOfARollout(t *testing.T) {
 	u := rolledOut(gitops.RolloutHealthy, "", noPlaces)
 	u.Found = &gitops.Found{Digest: "sha256:1", At: noon}
-	u.Terms = &gitops.Terms{Reverts: "u0", RollsBack: "1.5.0", Reason: "degraded: a pod crashes"}
+	u.Terms = &gitops.Terms{Reverts: "u0", RollsBack: "1.5.0", Reason: "1.5.0 is degraded: a pod crashes"}
 	u.Steps = []gitops.Step{
 		{At: noon, Attempts: 1, State: gitops.Committed, Commit: pullHead}, {At: noon, State: gitops.Committed, Rollout: gitops.RolloutWaiting},
 		{At: noon, State: gitops.Committed, Rollout: gitops.RolloutProgressing, Reason: "1 of 3 pods is ready"}, {At: noon, State: gitops.Committed, Rollout: gitops.RolloutHealthy},
 	}
 	want := `api in prod to 1.4.0: committed
   Update u1
-  Takes back update u0 to 1.5.0, which did not run: degraded: a pod crashes
+  Takes back update u0: 1.5.0 is degraded: a pod crashes
   2026-01-02 12:00:00  accepted
   2026-01-02 12:00:00  image found: digest sha256:1
   2026-01-02 12:00:00  committed as ` + pullHead + `
