@@ -108,6 +108,11 @@ func (t *toldSite) Source(environment, app string) (s feedback.Source, shared bo
 	return feedback.Source{Repository: target.Source, Manifests: target.Manifests}, t.shared[strings.ToLower(target.Source)]
 }
 
+// Followed implements [feedback.Site].
+func (t *toldSite) Followed(environment, app string) bool {
+	return t.apps.followedBy(environment, app) != ""
+}
+
 // CommitURL implements [feedback.Site].
 func (t *toldSite) CommitURL(u gitops.Update) string { return commitURL(t.of, t.apps, u) }
 

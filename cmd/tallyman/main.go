@@ -45,7 +45,11 @@ Exit status, of every command:
      cancellation is not carried out yet (cancel)
   7  server unavailable
   8  held: a pin, freeze, stop or bad mark is against the order; nothing was stored
-  9  the update is proposed: its pull request is open, and it is not committed (--wait)`,
+  9  the update is proposed: its pull request is open, and it is not committed (--wait)
+ 10  the update is committed and does not run: its rollout failed, or another tag took
+     its place before it was known to run (--wait=healthy)
+ 11  the update is committed and nothing says whether it runs: it is not followed to the
+     cluster, or nothing there is known to read its file (--wait=healthy)`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -117,6 +121,8 @@ const (
 	exitUnreachable = 7
 	exitHeld        = 8
 	exitProposed    = 9
+	exitNotHealthy  = 10
+	exitNotFollowed = 11
 )
 
 // badInput marks an error of flags or configuration.

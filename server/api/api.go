@@ -32,6 +32,7 @@ type Store interface {
 	queue.ChangeFeed
 	queue.Decisions
 	queue.Holds
+	NotRunning(ctx context.Context) ([]gitops.Update, error) // see queue.Rollouts
 	ReportRollouts(ctx context.Context, l queue.Lease, reports []queue.RolloutReport) (kept []gitops.Rollout, err error)
 	Checkpoint(ctx context.Context, name string) (value string, err error)
 	Suspects(ctx context.Context) ([]gitops.Suspect, error)
@@ -104,6 +105,8 @@ type Config struct {
 	AwaitQuiet func(ctx context.Context, h gitops.Hold) (underWay []string, quietSince time.Time)
 	CheckNames func(environments, apps []string) error // reports a name that is not known; the error's code is Rejected
 
+	// FollowedBy is [gitops.Update.FollowedBy] of an app's updates; nil where none is followed.
+	FollowedBy func(environment, app string) string
 	// Reported returns how long updates have to run in an environment, where reports say
 	// whether they do. The error's code is Conflict where they do not.
 	Reported func(environment string) (timeout time.Duration, err error)

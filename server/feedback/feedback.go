@@ -55,6 +55,9 @@ type Site interface {
 	// CommitURL is the page of the commit of an update that was written; "" where there is
 	// none.
 	CommitURL(u gitops.Update) string
+	// Followed reports whether updates of an app are followed to the cluster after they are
+	// written, so that a rollout of each will be recorded.
+	Followed(environment, app string) bool
 }
 
 // Store is what is asked of the queue's store.

@@ -124,7 +124,7 @@ func (l *leader) lookAt(ctx context.Context, t *telling, site Site) (err error) 
 	if err != nil {
 		return err
 	}
-	want, worth := wanted(t.u, head, site.CommitURL(t.u))
+	want, worth := wanted(t.u, head, site.Followed(t.u.Environment, t.u.App), site.CommitURL(t.u))
 	d := t.made[e.update]
 	switch {
 	case e.refused != "":

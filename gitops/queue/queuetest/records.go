@@ -63,6 +63,7 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	_, errs["Delivery"] = s.q.Delivery(ctx, d.Key())
 	_, errs["Update"] = s.q.Update(ctx, "missing")
 	_, errs["Head"] = s.q.Head(ctx, "dev", "api")
+	_, errs["NotRunning"] = s.q.NotRunning(ctx)
 	_, errs["Heads"] = s.q.Heads(ctx, "dev", []string{"api"})
 	_, errs["SeenImages"] = s.q.SeenImages(ctx, "registry.example/api", []string{"v1"})
 	errs["RecordImages"] = s.q.RecordImages(ctx, []gitops.SeenImage{{Repository: "registry.example/api", Tag: "v1"}})

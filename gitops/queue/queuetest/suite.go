@@ -129,6 +129,7 @@ var cases = []testCase{
 	{"Proposals/AtOnce", proposedAtOnce},
 	{"Proposals/NotReady", proposedIsNotReady},
 	{"Proposals/Backlogs", proposedBacklogs},
+	{"Rollouts/NotRunning", notRunning},
 	{"Proposals/ClosedBefore", closedBefore},
 	{"Proposals/ClosedAndRetried", closedAndRetried},
 	{"Proposals/ClosedAndWritten", closedAndWritten},

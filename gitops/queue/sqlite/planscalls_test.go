@@ -33,6 +33,8 @@ func (s *Store) askEverything(ctx context.Context) error {
 	keep(err)
 	_, err = s.Latest(ctx)
 	keep(err)
+	_, err = s.NotRunning(ctx)
+	keep(err)
 	_, err = s.HoldsInForce(ctx)
 	keep(err)
 	for _, ended := range []bool{false, true} {

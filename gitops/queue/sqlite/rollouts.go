@@ -124,3 +124,22 @@ func (s *Store) OpenRollouts(ctx context.Context) (open []gitops.Update, err err
 	}
 	return open, nil
 }
+
+// NotRunning implements [queue.Rollouts].
+func (s *Store) NotRunning(ctx context.Context) (found []gitops.Update, err error) {
+	const standing = `SELECT ` + updateColumns + ` FROM updates u INDEXED BY updates_not_running` + joins +
+		`JOIN heads h ON h.environment = u.environment AND h.app = u.app AND h.written = u.sequence
+		WHERE u.rollout IS NOT NULL AND json_extract(u.rollout, '$.state') NOT IN ('healthy', 'superseded', 'unmapped') ORDER BY u.sequence`
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		found = nil
+		return c.query(ctx, standing, nil, func(r row) error {
+			u, err := scanUpdate(r, s.now())
+			found = append(found, u)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
