@@ -149,6 +149,55 @@ func TestALostLease(t *testing.T) {
 	}
 }
 
+// A replica whose lease ran out while it read sends nothing of what it read, and does not move
+// the checkpoint back: whoever comes third repeats nothing.
+func TestALeaseThatRunsOutWhileTheFeedIsRead(t *testing.T) {
+	play(t, func(w *world) {
+		first := w.start("first", everything("ops"))
+		defer first.Stop()
+		second := w.start("second", everything("ops"))
+		var reads atomic.Int64
+		w.store.reads = func() {
+			if reads.Add(1) == 1 {
+				time.Sleep(10 * time.Minute)
+			}
+		}
+		want := w.failures(5, time.Minute)
+		w.pass(10 * time.Minute) // the first comes back
+		second.kill()
+		second.Stop()
+		third := w.start("third", everything("ops"))
+		defer third.Stop()
+		w.pass(5 * time.Minute)
+		w.expect("ops", want...)
+	})
+}
+
+// A notifier that changes while a message is being sent waits for the end of that: else the
+// next message could overtake it.
+func TestAReloadWhileSending(t *testing.T) {
+	play(t, func(w *world) {
+		p := w.start("this", everything("ops"))
+		defer p.Stop()
+		r := w.receiver("ops")
+		r.before = func(n int) {
+			if n == 1 {
+				time.Sleep(5 * time.Second) // whatever has ended meanwhile
+			}
+		}
+		w.fail("web", "1.0.0")
+		w.fail("web", "1.0.1")
+		w.pass(time.Second)
+		changed := everything("ops")
+		changed.Fingerprint = "another"
+		p.configure(changed)
+		w.pass(3 * time.Second)
+		w.expect("ops")
+		w.pass(time.Minute)
+		w.expect("ops", "failed web 1.0.0", "failed web 1.0.0", "failed web 1.0.1") // whether it was taken is not known
+	})
+}
+
 // Another configuration counts at once: a receiver that changed goes on from its place, one
 // that stays is not disturbed, and one that is gone is told nothing more.
 func TestAReload(t *testing.T) {

@@ -188,6 +188,21 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// An answer without an end is not read to its end.
+func TestAnAnswerWithoutEnd(t *testing.T) {
+	t.Parallel()
+	line, _ := newSecret()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for err := error(nil); err == nil; {
+			_, err = w.Write(make([]byte, 64<<10))
+		}
+	}))
+	defer server.Close()
+	if err := hook(t, server.URL, file(t, line)).Send(t.Context(), notify.Message{}); err != nil {
+		t.Error(err)
+	}
+}
+
 // A receiver that hangs is given up; one that is not there, or speaks no HTTP, is said without
 // its address.
 func TestReceiversThatDoNotAnswer(t *testing.T) {

@@ -17,7 +17,8 @@ type store struct {
 	err    error
 	before func(n int) // called before the nth of their calls
 	after  func(n int) // called after it
-	slow   func()      // called when a checkpoint was kept, which takes as long
+	slow   func()      // called before a checkpoint is kept, which takes as long
+	reads  func()      // called before the feed is read, likewise
 	calls  int
 }
 
@@ -85,6 +86,9 @@ func (r *replica) Changes(ctx context.Context, after string, limit int) ([]queue
 		return nil, err
 	}
 	defer done()
+	if r.reads != nil {
+		r.reads()
+	}
 	return r.Model.Changes(ctx, after, limit)
 }
 

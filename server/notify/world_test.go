@@ -140,10 +140,12 @@ func (r *receiver) take(ctx context.Context, m notify.Message, p *process) error
 	if before != nil {
 		before(n)
 	}
-	select {
-	case <-time.After(takes):
-	case <-ctx.Done():
-		return ctx.Err()
+	if takes > 0 {
+		select {
+		case <-time.After(takes):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	r.mu.Lock()
 	if !p.dead.Load() && (r.err == nil || r.taken) {
