@@ -240,3 +240,24 @@ func TestAwaitSeveral(t *testing.T) {
 		t.Errorf("asked %q", *asked)
 	}
 }
+
+// What is written is followed into the cluster while that is wanted: a change of the rollout has
+// the update looked at, and a final state is not the end of it.
+func TestAwaitARollout(t *testing.T) {
+	const stream = "retry: 1\nid: 1\nevent: update\ndata: {\"id\": \"u1\"}\n\nid: 2\nevent: rollout\ndata: {\"id\": \"u1\"}\n\nid: 3\nevent: rollout\ndata: {\"id\": \"u1\"}\n\n"
+	c, _ := serve(t, stream, `{"id": "u1", "state": "pending"}`, `{"id": "u1", "state": "committed"}`,
+		`{"id": "u1", "state": "committed", "rollout": {"state": "progressing"}}`, `{"id": "u1", "state": "committed", "rollout": {"state": "healthy"}}`)
+	updates := updateOf("u1")
+	var seen []string
+	enough := func(u gitops.Update) bool { return u.Rollout != nil && u.Rollout.State.Final() }
+	err := c.Await(t.Context(), updates, enough, func(u gitops.Update) {
+		if u.Rollout != nil {
+			seen = append(seen, string(u.Rollout.State))
+			return
+		}
+		seen = append(seen, string(u.State))
+	})
+	if err != nil || updates[0].Rollout.State != gitops.RolloutHealthy || !cmp.Equal([]string{"pending", "committed", "progressing", "healthy"}, seen) {
+		t.Errorf("%+v, %v, seen %q", updates, err, seen)
+	}
+}
