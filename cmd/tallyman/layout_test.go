@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"gitops/guard":                       {"gitops"},
 	"gitops/starter":                     {"gitops", "gitops/discover", "gitops/policy", "gitops/values"},
 	"gitops/history":                     {"gitops", "gitops/git"},
+	"gitops/contain":                     {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/landing", "gitops/rollout"},
 	"gitops/branch":                      {"gitops", "gitops/git"},
 	"gitops/edit":                        {"gitops", "gitops/branch", "gitops/git", "gitops/message", "gitops/values"},
 	"gitops/manifest":                    {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/handedit", "gitops/history", "gitops/landing", "gitops/message"},
