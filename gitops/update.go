@@ -201,6 +201,25 @@ type Step struct {
 	Rollout RolloutState `json:"rollout,omitempty"`
 }
 
+// AsOf is the update as one of its steps left it, for who follows the changes: later is how
+// many attempts came after that. Blocks, MaybePushed and Steps are not told. A step of the
+// rollout leaves what the update became, which is written and stays so, and changes where its
+// Rollout stands and why; the rest of that, and what no step tells, are as they are by now.
+func (u Update) AsOf(s Step, later int) Update {
+	u.Attempts -= later
+	u.BlockedBy, u.MaybePushed, u.Steps = nil, false, nil
+	if s.Rollout != "" {
+		u.Rollout = u.Rollout.Clone()
+		u.Rollout.State, u.Rollout.Reason = s.Rollout, s.Reason
+		return u
+	}
+	u.State, u.Code, u.Reason, u.Commit, u.FinishedAt = s.State, s.Code, s.Reason, s.Commit, time.Time{}
+	if u.State.Final() {
+		u.FinishedAt = s.At
+	}
+	return u
+}
+
 // Held says that something has come to hold an update since the lane took it.
 type Held struct {
 	Update    string // its id

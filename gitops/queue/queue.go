@@ -142,6 +142,7 @@ type Queue interface {
 	Decisions
 	Leases
 	Lanes
+	Rollouts
 	Holds
 	Reader
 	ChangeFeed

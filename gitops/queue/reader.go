@@ -102,8 +102,8 @@ type ChangeFeed interface {
 }
 
 // Change is one thing that happened: a delivery arrived, or its wait ended, or an update
-// that was accepted before went on, or a hold was placed or lifted. Exactly one of them is
-// set.
+// that was accepted before went on, or a hold was placed or lifted. Exactly one of Delivery,
+// Update and Hold is set.
 type Change struct {
 	Cursor   string // what Changes is asked with to get all that came after it
 	At       time.Time
@@ -113,6 +113,9 @@ type Change struct {
 	// the step is of that. It is without its steps, blocks and MaybePushed, and its Proposal
 	// and the rest of its Rollout are what is known by now.
 	Update *gitops.Update
+	// Rollout is set where the change is one of where Update stands in the cluster: Update
+	// itself has been as it is since it was written.
+	Rollout bool
 	// Hold is as the change left it: placed, or lifted. The end of its time is no change.
 	Hold *gitops.Hold
 }

@@ -56,17 +56,28 @@ type StepEntry struct {
 	gitops.Step
 }
 
-// HeadEntry is a head. The sequence in it is the other store's.
+// HeadEntry is a head. The sequences in it are the other store's.
 type HeadEntry struct {
 	gitops.Head
-	After string // the id of the last update that is kept up to Head.Written; "" when there is none
+	After        string // the id of the last update that is kept up to Head.Written; "" when there is none
+	HealthyAfter string // the same of Head.Healthy
 }
 
 // WrittenHere is the head's Written in a store where the update After has this
 // sequence. Where the update itself was pruned it is a sequence between those of the
 // updates before and after: deliveries are pruned whole.
 func (h HeadEntry) WrittenHere(after int64) int64 {
-	if h.Written == 0 || h.After == h.WrittenID {
+	return here(h.Written, h.WrittenID, h.After, after)
+}
+
+// HealthyHere is the head's Healthy in a store where the update HealthyAfter has this
+// sequence, as WrittenHere is.
+func (h HeadEntry) HealthyHere(after int64) int64 {
+	return here(h.Healthy, h.HealthyID, h.HealthyAfter, after)
+}
+
+func here(sequence int64, id, afterID string, after int64) int64 {
+	if sequence == 0 || afterID == id {
 		return after
 	}
 	return after + 1

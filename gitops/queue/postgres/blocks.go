@@ -39,7 +39,7 @@ func storedTerms(t *gitops.Terms) *gitops.Terms {
 	if t == nil {
 		return nil
 	}
-	kept := gitops.Terms{Reason: clean(t.Reason), Override: clean(t.Override), RollsBack: clean(t.RollsBack), PinUntil: rounded(t.PinUntil)}
+	kept := gitops.Terms{Reason: clean(t.Reason), Override: clean(t.Override), RollsBack: clean(t.RollsBack), Reverts: clean(t.Reverts), PinUntil: rounded(t.PinUntil)}
 	for _, kind := range t.Passes {
 		kept.Passes = append(kept.Passes, clean(kind))
 	}

@@ -236,12 +236,13 @@ func (e *export) each(text string, scan func(pgx.CollectableRow) (queue.Entry, e
 }
 
 func (e *export) heads() error {
-	const heads = `SELECT ` + headColumns + `, coalesce((SELECT u.id FROM updates u WHERE u.sequence <= h.written ORDER BY u.sequence DESC LIMIT 1), '')
+	const heads = `SELECT ` + headColumns + `, coalesce((SELECT u.id FROM updates u WHERE u.sequence <= h.written ORDER BY u.sequence DESC LIMIT 1), ''),
+		coalesce((SELECT u.id FROM updates u WHERE u.sequence <= h.healthy ORDER BY u.sequence DESC LIMIT 1), '')
 		FROM heads h ORDER BY h.environment COLLATE "C", h.app COLLATE "C"`
 	return e.each(heads, func(row pgx.CollectableRow) (queue.Entry, error) {
 		var h queue.HeadEntry
 		var err error
-		h.Head, err = scanHeadAnd(row, &h.After)
+		h.Head, err = scanHeadAnd(row, &h.After, &h.HealthyAfter)
 		return queue.Entry{Head: &h}, err
 	})
 }

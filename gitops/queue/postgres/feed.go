@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -85,13 +84,8 @@ func scanStepChange(row pgx.CollectableRow) (c numberedChange, err error) {
 		return c, err
 	}
 	st := step.step()
-	left.State, left.Code, left.Reason, left.Commit = st.State, st.Code, st.Reason, st.Commit
-	left.Attempts -= later
-	left.BlockedBy, left.MaybePushed, left.FinishedAt = nil, false, time.Time{}
-	if left.State.Final() {
-		left.FinishedAt = st.At
-	}
-	c.Change = queue.Change{At: st.At, Update: &left}
+	left = left.AsOf(st, later)
+	c.Change = queue.Change{At: st.At, Update: &left, Rollout: st.Rollout != ""}
 	return c, nil
 }
 

@@ -46,9 +46,10 @@ var importColumns = map[string][]string{
 	"bodies": {"delivery", "body"},
 	"updates": {"sequence", "id", "environment", "app", "repository", "tag", "version", "only_up", "digest", "rule", "revision", "terms", "state", "blocked_by", "ready_at", "code", "reason", "commit_id",
 		"attempts", "accepted_at", "finished_at", "retried_at", "cancel_actor", "cancel_reason", "found_digest", "found_at", "found_named",
-		"proposal", "opened_at"},
-	"steps":       {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor"},
-	"heads":       {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version", "word", "accepted_version"},
+		"proposal", "opened_at", "rollout", "rolling"},
+	"steps": {"number", "sequence", "at", "until", "attempts", "state", "code", "reason", "commit_id", "retry_at", "actor", "rollout"},
+	"heads": {"environment", "app", "newest_event", "newest_receipt", "order_event", "order_receipt", "pushed_version", "pushed_event", "written", "written_id", "written_tag", "written_version", "word", "accepted_version",
+		"healthy", "healthy_id", "healthy_tag"},
 	"lanes":       {"name", "token", "holder", "lease", "maybe_pushed_through", "last_progress", "last_success", "outage_since", "outage_code", "outage_reason", "outage_retry_at", "outage_repository"},
 	"checkpoints": {"name", "value"},
 	"used_tokens": {"credential", "source", "id", "until"},
@@ -100,7 +101,7 @@ func (in *importing) flushSteps() error {
 	rows := make([][]any, len(in.steps))
 	for i, s := range in.steps {
 		rows[i] = []any{s.number, sequences[ids[i]], s.At, stored(s.Until), s.Attempts, string(s.State), string(s.Code), clean(s.Reason),
-			clean(s.Commit), stored(s.RetryAt), clean(s.Actor)}
+			clean(s.Commit), stored(s.RetryAt), clean(s.Actor), string(s.Rollout)}
 	}
 	in.steps = nil
 	_, err = in.tx.CopyFrom(in.ctx, pgx.Identifier{"steps"}, importColumns["steps"], pgx.CopyFromRows(rows))
@@ -228,9 +229,13 @@ func (in *importing) update(sequence int64, u gitops.Update) error {
 	if err != nil {
 		return err
 	}
+	rollout, rolling, err := rolloutColumns(u.Rollout)
+	if err != nil {
+		return err
+	}
 	return in.row("updates", sequence, clean(u.ID), clean(u.Environment), clean(u.App), clean(u.Repository), clean(u.Tag), gitops.VersionKey(u.Tag), u.OnlyUp,
 		clean(u.Digest), clean(u.Rule), clean(u.Revision), terms, string(u.State), string(blocks), readyAt(u.BlockedBy), string(u.Code), clean(u.Reason), clean(u.Commit), u.Attempts, u.AcceptedAt,
-		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason, digest, at, named, proposal, openedAt)
+		stored(u.FinishedAt), stored(u.RetriedAt), cancelActor, cancelReason, digest, at, named, proposal, openedAt, rollout, rolling)
 }
 
 // readyAt is when stored blocks lift: null where there are none.
@@ -252,11 +257,16 @@ func (in *importing) head(h queue.HeadEntry) error {
 	if err != nil {
 		return err
 	}
+	healthyAfter, err := in.sequenceOf(h.HealthyAfter)
+	if err != nil {
+		return err
+	}
 	if _, err := in.tx.Exec(in.ctx, `SELECT tally(ARRAY[$1::text], ARRAY[NULL::text], ARRAY[0::bigint])`, clean(h.Environment)); err != nil {
 		return err
 	}
 	return in.row("heads", clean(h.Environment), clean(h.App), stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt), h.PushedVersion, stored(h.PushedEvent),
-		h.WrittenHere(after), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag), stored(h.Word), h.AcceptedVersion)
+		h.WrittenHere(after), clean(h.WrittenID), clean(h.WrittenTag), gitops.VersionKey(h.WrittenTag), stored(h.Word), h.AcceptedVersion,
+		h.HealthyHere(healthyAfter), clean(h.HealthyID), clean(h.HealthyTag))
 }
 
 func (in *importing) step(s queue.StepEntry) error {

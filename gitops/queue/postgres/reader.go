@@ -62,14 +62,16 @@ func (s *Store) Update(ctx context.Context, id string) (u gitops.Update, err err
 }
 
 // headColumns are what scanHead reads; h is a head.
-const headColumns = `h.environment, h.app, h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.written, h.written_id, h.written_tag, h.word, h.accepted_version`
+const headColumns = `h.environment, h.app, h.newest_event, h.newest_receipt, h.order_event, h.order_receipt, h.pushed_version, h.pushed_event, h.written, h.written_id, h.written_tag, h.word, h.accepted_version,
+	h.healthy, h.healthy_id, h.healthy_tag`
 
 func scanHead(row pgx.CollectableRow) (gitops.Head, error) { return scanHeadAnd(row) }
 
 // scanHeadAnd scans the columns behind a head's, too.
 func scanHeadAnd(row pgx.CollectableRow, more ...any) (h gitops.Head, err error) {
 	var event, receipt, orderEvent, orderReceipt, pushedEvent, word *time.Time
-	columns := []any{&h.Environment, &h.App, &event, &receipt, &orderEvent, &orderReceipt, &h.PushedVersion, &pushedEvent, &h.Written, &h.WrittenID, &h.WrittenTag, &word, &h.AcceptedVersion}
+	columns := []any{&h.Environment, &h.App, &event, &receipt, &orderEvent, &orderReceipt, &h.PushedVersion, &pushedEvent, &h.Written, &h.WrittenID, &h.WrittenTag, &word, &h.AcceptedVersion,
+		&h.Healthy, &h.HealthyID, &h.HealthyTag}
 	err = row.Scan(append(columns, more...)...)
 	h.NewestEvent, h.NewestReceipt = read(event), read(receipt)
 	h.OrderEvent, h.OrderReceipt, h.PushedEvent, h.Word = read(orderEvent), read(orderReceipt), read(pushedEvent), read(word)

@@ -14,7 +14,7 @@ import (
 const updateColumns = `u.sequence, u.id, u.delivery_source, u.delivery_id, u.actor, u.environment, u.app, u.repository, u.tag, u.only_up, u.digest,
 	u.state, u.blocked_by, u.code, u.reason, u.commit_id, u.attempts, u.accepted_at, u.finished_at, u.retried_at,
 	u.cancel_actor, u.cancel_reason, u.recovered, u.event_time, u.maybe_pushed, u.read_at, u.rule, u.terms, u.principal,
-	u.found_digest, u.found_at, u.found_named, u.revision, u.proposal`
+	u.found_digest, u.found_at, u.found_named, u.revision, u.proposal, u.rollout`
 
 // recordsOfPage follows rows named page that have sequences of updates. Its limit keeps
 // the planner from joining tables as a whole.
@@ -23,7 +23,8 @@ const recordsOfPage = ` CROSS JOIN LATERAL (SELECT * FROM update_records WHERE s
 // updateRow is a row of updateColumns.
 type updateRow struct {
 	gitops.Update
-	blockedBy, terms, proposal       []byte
+	blockedBy, terms                 []byte
+	proposal, rollout                []byte
 	finishedAt, retriedAt, eventTime *time.Time
 	cancelActor, cancelReason        *string
 	readAt                           time.Time
@@ -38,7 +39,7 @@ func (u *updateRow) into() []any {
 	return []any{&u.Sequence, &u.ID, &u.Delivery.Source, &u.Delivery.ID, &u.Actor, &u.Environment, &u.App, &u.Repository, &u.Tag, &u.OnlyUp, &u.Digest,
 		&u.State, &u.blockedBy, &u.Code, &u.Reason, &u.Commit, &u.Attempts, &u.AcceptedAt, &u.finishedAt, &u.retriedAt,
 		&u.cancelActor, &u.cancelReason, &u.Recovered, &u.eventTime, &u.MaybePushed, &u.readAt, &u.Rule, &u.terms, &u.Principal,
-		&u.foundDigest, &u.foundAt, &u.foundNamed, &u.Revision, &u.proposal}
+		&u.foundDigest, &u.foundAt, &u.foundNamed, &u.Revision, &u.proposal, &u.rollout}
 }
 
 // update is what was read, with the blocks that have not lifted at the time.
@@ -56,6 +57,9 @@ func (u *updateRow) update(now time.Time) (gitops.Update, error) {
 	}
 	if err == nil {
 		u.Proposal, err = readProposal(u.proposal)
+	}
+	if err == nil {
+		u.Rollout, err = readRollout(u.rollout)
 	}
 	return u.Update, err
 }
@@ -149,7 +153,7 @@ func (s *Store) withUpdates(ctx context.Context, on querier, page []deliveryRow)
 }
 
 // stepColumns are what a stepRow reads; page has steps.
-const stepColumns = `page.at, page.until, page.attempts, page.state, page.code, page.reason, page.commit_id, page.retry_at, page.actor`
+const stepColumns = `page.at, page.until, page.attempts, page.state, page.code, page.reason, page.commit_id, page.retry_at, page.actor, page.rollout`
 
 // stepRow is a row of stepColumns.
 type stepRow struct {
@@ -158,7 +162,7 @@ type stepRow struct {
 }
 
 func (s *stepRow) into() []any {
-	return []any{&s.At, &s.until, &s.Attempts, &s.State, &s.Code, &s.Reason, &s.Commit, &s.retryAt, &s.Actor}
+	return []any{&s.At, &s.until, &s.Attempts, &s.State, &s.Code, &s.Reason, &s.Commit, &s.retryAt, &s.Actor, &s.Rollout}
 }
 
 func (s *stepRow) step() gitops.Step {

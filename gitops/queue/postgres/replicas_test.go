@@ -95,6 +95,12 @@ func (s *spread) Take(ctx context.Context, l queue.Lease, o queue.TakeOptions) (
 func (s *spread) Report(ctx context.Context, l queue.Lease, r queue.Report) ([]gitops.Update, error) {
 	return s.next().Report(ctx, l, r)
 }
+func (s *spread) ReportRollouts(ctx context.Context, l queue.Lease, reports []queue.RolloutReport) ([]gitops.Rollout, error) {
+	return s.next().ReportRollouts(ctx, l, reports)
+}
+func (s *spread) OpenRollouts(ctx context.Context) ([]gitops.Update, error) {
+	return s.next().OpenRollouts(ctx)
+}
 func (s *spread) Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error) {
 	return s.next().Delivery(ctx, key)
 }

@@ -34,11 +34,11 @@ type Hooks struct {
 	Accepted func(stored gitops.Delivery, duplicate bool)
 	Claimed  func(l queue.Lease)
 	// Fenced is called for each use of a lease, with whether it still was its
-	// holder's. The call is "Extend", "Release", "Take" or "Report".
+	// holder's. The call is "Extend", "Release", "Take", "Report" or "ReportRollouts".
 	Fenced func(call string, l queue.Lease, passed bool)
 	// Changed is called for each change of an update after its acceptance, with the
-	// update before and after it, steps included. The lease is that of the Report, or
-	// the zero one when a person decided.
+	// update before and after it, steps included. The lease is that of the Report or of
+	// ReportRollouts, or the zero one when a person decided.
 	Changed func(l queue.Lease, before, after gitops.Update)
 }
 

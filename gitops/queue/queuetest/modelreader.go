@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -25,7 +24,7 @@ func (m *Model) delivery(key gitops.DeliveryKey) gitops.Delivery {
 // update is the update as it stands now, without its steps.
 func (m *Model) update(id string) gitops.Update {
 	u := *m.updates[id]
-	u.BlockedBy, u.MaybePushed, u.Steps = m.blocking(&u), m.maybePushed(&u), nil
+	u.BlockedBy, u.MaybePushed, u.Steps, u.Rollout = m.blocking(&u), m.maybePushed(&u), nil, u.Rollout.Clone()
 	return u
 }
 
@@ -239,16 +238,12 @@ func (m *Model) changeOf(h happened) queue.Change {
 		return queue.Change{Cursor: cursor, At: d.PlannedAt(), Delivery: &d}
 	}
 	u := m.story(h.update)
-	step, later := u.Steps[h.step], u.Steps[h.step+1:]
-	u.State, u.Code, u.Reason, u.Commit = step.State, step.Code, step.Reason, step.Commit
-	u.BlockedBy, u.MaybePushed, u.Steps, u.FinishedAt = nil, false, nil, time.Time{}
-	if u.State.Final() {
-		u.FinishedAt = step.At
+	step, later := u.Steps[h.step], 0
+	for _, l := range u.Steps[h.step+1:] {
+		later += l.Attempts
 	}
-	for _, l := range later {
-		u.Attempts -= l.Attempts
-	}
-	return queue.Change{Cursor: cursor, At: step.At, Update: &u}
+	u = u.AsOf(step, later)
+	return queue.Change{Cursor: cursor, At: step.At, Update: &u, Rollout: step.Rollout != ""}
 }
 
 // Latest implements [queue.ChangeFeed].

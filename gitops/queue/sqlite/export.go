@@ -202,6 +202,9 @@ func (e *export) heads() error {
 		if _, err := e.c.one(e.ctx, after, []any{h.Written}, func(r row) { entry.After = r.id(0) }); err != nil {
 			return err
 		}
+		if _, err := e.c.one(e.ctx, after, []any{h.Healthy}, func(r row) { entry.HealthyAfter = r.id(0) }); err != nil {
+			return err
+		}
 		return e.give(queue.Entry{Head: &entry})
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -130,13 +129,8 @@ func stepsAfter(ctx context.Context, c *connection, number int64, limit int) (fo
 	err = c.query(ctx, steps, []any{number, limit}, func(r row) error {
 		step := scanStep(r[2:])
 		u, err := scanUpdate(r[2+stepWidth+1:], asStored)
-		u.State, u.Code, u.Reason, u.Commit = step.State, step.Code, step.Reason, step.Commit
-		u.Attempts -= int(r.number(2 + stepWidth))
-		u.FinishedAt, u.BlockedBy, u.MaybePushed = step.At, nil, false
-		if !u.State.Final() {
-			u.FinishedAt = time.Time{}
-		}
-		found = append(found, change{Change: queue.Change{At: step.At, Update: &u}, number: r.number(0), afterDelivery: r.number(1)})
+		u = u.AsOf(step, int(r.number(2+stepWidth)))
+		found = append(found, change{Change: queue.Change{At: step.At, Update: &u, Rollout: step.Rollout != ""}, number: r.number(0), afterDelivery: r.number(1)})
 		return err
 	})
 	return found, err

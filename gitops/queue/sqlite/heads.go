@@ -7,13 +7,15 @@ import (
 )
 
 // headColumns are what scanHead reads.
-const headColumns = `environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, written, written_id, written_tag, word, accepted_version`
+const headColumns = `environment, app, newest_event, newest_receipt, order_event, order_receipt, pushed_version, pushed_event, written, written_id, written_tag, word, accepted_version,
+	healthy, healthy_id, healthy_tag`
 
 func scanHead(r row) gitops.Head {
 	return gitops.Head{
 		Environment: r.text(0), App: r.text(1), NewestEvent: r.time(2), NewestReceipt: r.time(3),
 		OrderEvent: r.time(4), OrderReceipt: r.time(5), PushedVersion: r.text(6), PushedEvent: r.time(7),
 		Written: r.number(8), WrittenID: r.text(9), WrittenTag: r.text(10), Word: r.time(11), AcceptedVersion: r.text(12),
+		Healthy: r.number(13), HealthyID: r.text(14), HealthyTag: r.text(15),
 	}
 }
 
@@ -79,12 +81,13 @@ func (tx *tx) setHead(h gitops.Head) {
 	tx.writes++
 }
 
-const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertHead = `INSERT INTO heads (` + headColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // headArgs are what insertHead takes.
 func headArgs(h gitops.Head) []any {
 	return []any{h.Environment, h.App, stored(h.NewestEvent), stored(h.NewestReceipt), stored(h.OrderEvent), stored(h.OrderReceipt),
-		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag, stored(h.Word), h.AcceptedVersion}
+		h.PushedVersion, stored(h.PushedEvent), h.Written, h.WrittenID, h.WrittenTag, stored(h.Word), h.AcceptedVersion,
+		h.Healthy, h.HealthyID, h.HealthyTag}
 }
 
 func (tx *tx) saveHead(h gitops.Head) error {
@@ -93,6 +96,7 @@ func (tx *tx) saveHead(h gitops.Head) error {
 		order_event = excluded.order_event, order_receipt = excluded.order_receipt,
 		pushed_version = excluded.pushed_version, pushed_event = excluded.pushed_event,
 		written = excluded.written, written_id = excluded.written_id, written_tag = excluded.written_tag, word = excluded.word,
-		accepted_version = excluded.accepted_version`
+		accepted_version = excluded.accepted_version,
+		healthy = excluded.healthy, healthy_id = excluded.healthy_id, healthy_tag = excluded.healthy_tag`
 	return tx.exec(save, headArgs(h)...)
 }

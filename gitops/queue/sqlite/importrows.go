@@ -102,8 +102,8 @@ func (in *importing) sender(k senderKey) (number int64, err error) {
 func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
 	const add = `INSERT INTO updates (sequence, id, sender, environment, app, repository, tag, version, only_up, digest, rule, revision, terms, state, code, reason,
 		object, attempts, accepted_at, finished_at, retried_at, cancel_actor, cancel_reason, blocked_by, blocked_kind, ready_at, found_digest, found_at, found_named,
-		proposal, opened_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		proposal, opened_at, rollout, rolling)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	const lane = `INSERT INTO lanes (environment, used) VALUES (?, 1) ON CONFLICT DO NOTHING`
 	blocks, err := formatBlocks(u.BlockedBy)
 	if err != nil {
@@ -125,9 +125,13 @@ func (in *importing) addUpdate(sequence, sender int64, u gitops.Update) error {
 	if err != nil {
 		return err
 	}
+	rollout, rolling, err := rolloutArgs(u.Rollout)
+	if err != nil {
+		return err
+	}
 	return in.c.exec(add, sequence, packID(u.ID), sender, u.Environment, u.App, u.Repository, u.Tag, gitops.VersionKey(u.Tag), u.OnlyUp, u.Digest,
 		u.Rule, u.Revision, terms, string(u.State), string(u.Code), u.Reason, u.Commit, u.Attempts, u.AcceptedAt.UnixMicro(), stored(u.FinishedAt),
-		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy), digest, at, named, proposal, openedAt)
+		stored(u.RetriedAt), actor, reason, blocks, firstKind(u.BlockedBy), readyAt(u.BlockedBy), digest, at, named, proposal, openedAt, rollout, rolling)
 }
 
 // sequenceOf returns the sequence here of an update that was given; 0 for the id "".
@@ -151,15 +155,15 @@ func (in *importing) sequenceOf(id string) (sequence int64, err error) {
 }
 
 func (in *importing) addStep(s queue.StepEntry) error {
-	const add = `INSERT INTO steps (number, sequence, after_delivery, at, until, attempts, state, code, reason, object, retry_at, actor)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const add = `INSERT INTO steps (number, sequence, after_delivery, at, until, attempts, state, code, reason, object, retry_at, actor, rollout)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sequence, err := in.sequenceOf(s.Update)
 	if err != nil {
 		return err
 	}
 	in.step++
 	return in.c.exec(add, in.step, sequence, in.delivery, s.At.UnixMicro(), stored(s.Until), s.Attempts, string(s.State), string(s.Code), s.Reason, s.Commit,
-		stored(s.RetryAt), s.Actor)
+		stored(s.RetryAt), s.Actor, string(s.Rollout))
 }
 
 // addHead adds a head. An environment that has one has had an update, though perhaps
@@ -170,7 +174,11 @@ func (in *importing) addHead(h queue.HeadEntry) error {
 	if err != nil {
 		return err
 	}
-	h.Written = h.WrittenHere(after)
+	healthyAfter, err := in.sequenceOf(h.HealthyAfter)
+	if err != nil {
+		return err
+	}
+	h.Written, h.Healthy = h.WrittenHere(after), h.HealthyHere(healthyAfter)
 	if err := in.c.exec(lane, h.Environment); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ const updateColumns = `u.id, d.source, d.id, sent.actor, u.environment, u.app, u
 	u.code, u.reason, u.object, u.attempts, u.accepted_at, u.finished_at, u.sequence,
 	u.state IN ('pending', 'proposed') AND u.sequence <= l.maybe_pushed_through,
 	ifnull(d.decided_at, d.received_at), d.event_time, d.recovered OR d.decided_at IS NOT NULL, u.retried_at, u.cancel_actor, u.cancel_reason, u.blocked_by, u.only_up, u.rule,
-	u.terms, sent.principal, u.found_digest, u.found_at, u.found_named, u.revision, u.proposal`
+	u.terms, sent.principal, u.found_digest, u.found_at, u.found_named, u.revision, u.proposal, u.rollout`
 
 // joins are the tables of updateColumns beside the updates. CROSS keeps the order
 // of the joins, which is the one that reads the fewest rows
@@ -57,6 +57,9 @@ func scanUpdate(r row, at time.Time) (gitops.Update, error) {
 	u.BlockedBy = blocking(blocks, at)
 	if u.Terms, err = parseTerms(r.text(27)); err == nil {
 		u.Proposal, err = parseProposal(r.text(33))
+	}
+	if err == nil {
+		u.Rollout, err = parseRollout(r.text(34))
 	}
 	return u, err
 }

@@ -89,7 +89,9 @@ CREATE TABLE updates (
 	found_at      INTEGER,
 	found_named   INTEGER,                  -- 0 or 1
 	proposal      TEXT,                     -- gitops.Proposal as JSON: NULL until one is reported
-	opened_at     INTEGER                   -- of the proposal
+	opened_at     INTEGER,                  -- of the proposal
+	rollout       TEXT,                     -- gitops.Rollout as JSON: NULL until one is reported
+	rolling       INTEGER                   -- 1 while the rollout is not final, else NULL
 ) STRICT;
 
 -- What a lane takes, in acceptance order, without a look into the rows. What is
@@ -120,6 +122,9 @@ CREATE INDEX updates_sent ON updates (sender) WHERE state <> 'pending';
 -- What is proposed, by when that was opened: one update of each app that has a proposal.
 CREATE INDEX updates_proposed ON updates (environment, ifnull(opened_at, accepted_at)) WHERE state = 'proposed';
 
+-- What is on its way in the cluster, in acceptance order: an index ends with the row's number.
+CREATE INDEX updates_rolling ON updates (rolling) WHERE rolling IS NOT NULL;
+
 -- The tags whose proposals were closed by a person.
 CREATE INDEX updates_closed ON updates (environment, app, tag) WHERE state = 'closed';
 
@@ -142,6 +147,9 @@ CREATE TABLE heads (
 	written_tag    TEXT NOT NULL,
 	word           INTEGER,          -- when a person's order was last accepted
 	accepted_version TEXT NOT NULL,  -- the highest gitops.VersionKey that was ever accepted
+	healthy        INTEGER NOT NULL DEFAULT 0, -- a sequence
+	healthy_id     TEXT NOT NULL DEFAULT '',
+	healthy_tag    TEXT NOT NULL DEFAULT '',
 	PRIMARY KEY (environment, app)
 ) STRICT, WITHOUT ROWID;
 
@@ -236,7 +244,8 @@ CREATE TABLE steps (
 	reason         TEXT NOT NULL,
 	object         TEXT NOT NULL,
 	retry_at       INTEGER,
-	actor          TEXT NOT NULL
+	actor          TEXT NOT NULL,
+	rollout        TEXT NOT NULL DEFAULT '' -- gitops.RolloutState, of a step of the rollout
 ) STRICT;
 CREATE INDEX steps_updates ON steps (sequence);
 

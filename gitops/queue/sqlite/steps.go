@@ -7,24 +7,25 @@ import (
 )
 
 // stepColumns are what scanStep reads, so many as stepWidth; s is a step.
-const stepColumns = `s.at, s.until, s.attempts, s.state, s.code, s.reason, s.object, s.retry_at, s.actor`
+const stepColumns = `s.at, s.until, s.attempts, s.state, s.code, s.reason, s.object, s.retry_at, s.actor, s.rollout`
 
-const stepWidth = 9
+const stepWidth = 10
 
 func scanStep(r row) gitops.Step {
 	return gitops.Step{
 		At: r.time(0), Until: r.time(1), Attempts: int(r.number(2)), State: gitops.State(r.text(3)),
 		Code: gitops.Code(r.text(4)), Reason: r.text(5), Commit: r.text(6), RetryAt: r.time(7), Actor: r.text(8),
+		Rollout: gitops.RolloutState(r.text(9)),
 	}
 }
 
 // addStep records what happened to the update just now.
 func (tx *tx) addStep(sequence int64, step gitops.Step) error {
-	const add = `INSERT INTO steps (number, sequence, after_delivery, at, attempts, state, code, reason, object, retry_at, actor)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const add = `INSERT INTO steps (number, sequence, after_delivery, at, attempts, state, code, reason, object, retry_at, actor, rollout)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	tx.latest.step++
 	return tx.exec(add, tx.latest.step, sequence, tx.latest.delivery, tx.now.UnixMicro(), step.Attempts, string(step.State),
-		string(step.Code), step.Reason, step.Commit, stored(step.RetryAt), step.Actor)
+		string(step.Code), step.Reason, step.Commit, stored(step.RetryAt), step.Actor, string(step.Rollout))
 }
 
 // repeatStep counts a report in the update's last step, when that was a report of

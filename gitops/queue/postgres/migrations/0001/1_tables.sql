@@ -97,6 +97,8 @@ CREATE TABLE updates (
 	found_named   boolean,
 	proposal      jsonb,                       -- gitops.Proposal: null until one is reported
 	opened_at     timestamptz,                 -- of the proposal
+	rollout       jsonb,                       -- gitops.Rollout: null until one is reported
+	rolling       boolean NOT NULL DEFAULT false, -- there is a rollout, and it is not final
 	-- What it counts as in the table tallies: null for nothing, '' for ready, the kind of
 	-- the first block, or 'proposed'.
 	counts_as     text GENERATED ALWAYS AS (CASE WHEN state = 'proposed' THEN state WHEN finished_at IS NULL THEN coalesce(blocked_by->0->>'kind', '') END) STORED,
@@ -123,6 +125,8 @@ CREATE INDEX updates_images ON updates (environment, ready_at) WHERE counts_as =
 CREATE INDEX updates_version ON updates (environment, app, version) WHERE finished_at IS NULL AND version <> '';
 -- What is proposed, by when that was opened: one update of each app that has a proposal.
 CREATE INDEX updates_proposed ON updates (environment, (coalesce(opened_at, accepted_at))) WHERE counts_as = 'proposed';
+-- What is on its way in the cluster.
+CREATE INDEX updates_rolling ON updates ((sequence + 0)) WHERE rolling;
 -- The tags whose proposals were closed by a person.
 CREATE INDEX updates_closed ON updates (environment, app, tag, (sequence + 0)) WHERE state = 'closed';
 -- The apps that have a failed update, and the newest one of each.
@@ -145,6 +149,9 @@ CREATE TABLE heads (
 	written_tag    text NOT NULL DEFAULT '',
 	written_version text COLLATE "C" NOT NULL DEFAULT '', -- gitops.VersionKey of written_tag
 	accepted_version text COLLATE "C" NOT NULL DEFAULT '', -- the highest gitops.VersionKey that was ever accepted
+	healthy        bigint NOT NULL DEFAULT 0, -- a sequence
+	healthy_id     text NOT NULL DEFAULT '',
+	healthy_tag    text NOT NULL DEFAULT '',
 	PRIMARY KEY (environment, app)
 ) WITH (fillfactor = 50);
 
@@ -190,7 +197,8 @@ CREATE TABLE steps (
 	reason    text NOT NULL,
 	commit_id text NOT NULL DEFAULT '',
 	retry_at  timestamptz,
-	actor     text NOT NULL
+	actor     text NOT NULL,
+	rollout   text NOT NULL DEFAULT '' -- gitops.RolloutState, of a step of the rollout
 );
 CREATE INDEX steps_updates ON steps (sequence, (number + 0));
 

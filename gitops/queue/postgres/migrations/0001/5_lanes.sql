@@ -6,7 +6,7 @@ CREATE VIEW update_records AS
 		CASE WHEN d.event_time < least(coalesce(d.decided_at, d.received_at), u.accepted_at) THEN d.event_time END AS event_time,
 		u.finished_at IS NULL AND u.sequence <= coalesce(l.maybe_pushed_through, 0) AS maybe_pushed,
 		clock_timestamp() AS read_at, u.rule, u.terms, d.principal, u.ready_at, u.was_held,
-		u.found_digest, u.found_at, u.found_named, u.revision, u.proposal
+		u.found_digest, u.found_at, u.found_named, u.revision, u.proposal, u.rollout, u.rolling
 	FROM updates u JOIN deliveries d ON d.number = u.sequence / 65536 LEFT JOIN lanes l ON l.name = u.environment;
 
 -- The limits and offsets below that change nothing keep the planner from turning a
@@ -92,15 +92,15 @@ BEGIN
 	base := next_numbers(cardinality(made));
 	WITH given AS (
 		SELECT m.*, latest.number AS same FROM unnest(made) WITH ORDINALITY
-			AS m (number, sequence, at, until, attempts, state, code, reason, commit_id, retry_at, actor, place)
+			AS m (number, sequence, at, until, attempts, state, code, reason, commit_id, retry_at, actor, rollout, place)
 		LEFT JOIN LATERAL (SELECT s.* FROM steps s WHERE s.sequence = m.sequence ORDER BY s.number + 0 DESC LIMIT 1) AS latest
 			ON m.attempts > 0 AND latest.attempts > 0
 			AND (latest.state, latest.code, latest.reason, latest.commit_id, latest.actor) = (m.state, m.code, m.reason, m.commit_id, m.actor)
 	), counted AS (
 		UPDATE steps s SET attempts = s.attempts + g.attempts, until = g.at, retry_at = g.retry_at FROM given g WHERE s.number = g.same
 	)
-	INSERT INTO steps (number, sequence, at, until, attempts, state, code, reason, commit_id, retry_at, actor)
-	SELECT base + g.place, g.sequence, g.at, NULL, g.attempts, g.state, g.code, g.reason, g.commit_id, g.retry_at, g.actor
+	INSERT INTO steps (number, sequence, at, until, attempts, state, code, reason, commit_id, retry_at, actor, rollout)
+	SELECT base + g.place, g.sequence, g.at, NULL, g.attempts, g.state, g.code, g.reason, g.commit_id, g.retry_at, g.actor, g.rollout
 	FROM given g WHERE g.same IS NULL;
 END $$;
 

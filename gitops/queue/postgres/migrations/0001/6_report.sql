@@ -74,7 +74,7 @@ BEGIN
 		WHERE h.written < excluded.written
 	)
 	SELECT (SELECT count(*) FROM asked),
-		array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, c.code, c.reason, c.commit_id, NULL, c.actor)::steps ORDER BY c.place),
+		array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, c.code, c.reason, c.commit_id, NULL, c.actor, '')::steps ORDER BY c.place),
 		coalesce(array_agg(c.app) FILTER (WHERE c.raises), '{}'), coalesce(array_agg(c.sequence) FILTER (WHERE c.state = 'proposed'), '{}'),
 		array_agg(c.sequence ORDER BY c.place) FILTER (WHERE c.seen)
 	INTO given, made, raised, proposed, seen FROM changed c;
@@ -125,7 +125,7 @@ BEGIN
 		WHERE u.sequence = o.sequence AND t.from_state = u.state AND t.action = 'supersede'
 		RETURNING u.*
 	)
-	SELECT array_agg((NULL, c.sequence, now_at, NULL, 0, c.state, '', c.reason, '', NULL, '')::steps ORDER BY c.sequence), array_agg(c.sequence ORDER BY c.sequence)
+	SELECT array_agg((NULL, c.sequence, now_at, NULL, 0, c.state, '', c.reason, '', NULL, '', '')::steps ORDER BY c.sequence), array_agg(c.sequence ORDER BY c.sequence)
 	INTO made, ended FROM changed c;
 	IF made IS NOT NULL THEN
 		PERFORM record_steps(made);
@@ -160,7 +160,7 @@ BEGIN
 		FROM judged j WHERE u.sequence = j.sequence
 		RETURNING j.place, u.sequence, j.reason, nullif(j.ready_at, 'infinity') AS ready_at, u.state
 	)
-	SELECT array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, '', c.reason, '', c.ready_at, '')::steps ORDER BY c.place) INTO made FROM changed c;
+	SELECT array_agg((NULL, c.sequence, now_at, NULL, 1, c.state, '', c.reason, '', c.ready_at, '', '')::steps ORDER BY c.place) INTO made FROM changed c;
 	IF made IS NOT NULL THEN
 		PERFORM record_steps(made);
 	END IF;

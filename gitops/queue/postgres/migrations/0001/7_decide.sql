@@ -45,11 +45,11 @@ BEGIN
 		IF NOT FOUND THEN
 			RETURN; -- it was pruned meanwhile
 		END IF;
-		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, next.name, '', why, '', NULL, who)::steps]);
+		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, next.name, '', why, '', NULL, who, '')::steps]);
 		became := next.name;
 	ELSIF refused IS NULL AND subject.cancel_actor IS NULL THEN
 		UPDATE updates u SET cancel_actor = who, cancel_reason = why WHERE u.sequence = subject.sequence;
-		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, subject.state, '', why, '', NULL, who)::steps]);
+		PERFORM record_steps(ARRAY[(NULL, subject.sequence, now_at, NULL, 0, subject.state, '', why, '', NULL, who, '')::steps]);
 		became := 'cancellation requested';
 	END IF;
 	IF became IS NOT NULL THEN
