@@ -12,6 +12,7 @@
 package contain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -24,7 +25,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/rollout"
 )
 
-// Config says which repository is asked. All of it is required.
+// Config says which repository is asked. All of it is required but what says otherwise.
 type Config struct {
 	// Remote is a connection to the repository of its own, behind the breaker that all who
 	// reach its server share. It is closed with the reader.
@@ -42,7 +43,7 @@ type Config struct {
 
 // Limits bound what is held at once.
 type Limits struct {
-	FileBytes int // of a file that is read
+	FileBytes int // of a file that is read; default 1 MiB
 	// Memory is how many bytes may be taken for revisions that are looked at, and may change:
 	// half of it while one is fetched, and a quarter for each of the two that are kept, of what
 	// they do not share with the branch. Beside that are kept:
@@ -97,6 +98,7 @@ type Reader struct {
 
 // New makes a reader. It does not use the network.
 func New(c Config) *Reader {
+	c.Limits.FileBytes = cmp.Or(c.Limits.FileBytes, 1<<20)
 	r := &Reader{
 		config: c, edits: edit.Config{Guard: c.Guard}, turn: make(chan struct{}, 1), answers: newAnswers(),
 		known: newLineage(), absent: make(map[git.Hash]time.Time),
