@@ -78,6 +78,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Hash:           configuration(g.config).Hash,
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
+		Verify:         s.verifier.Verify,
 		Freezes:        func() *gate.Freezes { return g.freezes },
 		Pins:           acts.Limits{PinFor: g.config.Holds.PinFor, PinAtMost: g.config.Holds.PinAtMost},
 		Holder:         s.holder,
