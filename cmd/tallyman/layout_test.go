@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"gitops/queue":                       {"gitops"},
 	"gitops/image":                       {"gitops", "gitops/aws"},
 	"gitops/inspect":                     {"gitops", "gitops/image"},
+	"gitops/rollout":                     {"gitops", "gitops/image"},
 	"gitops/git":                         {"gitops"},
 	"gitops/proof":                       {"gitops", "gitops/git"},
 	"gitops/registry":                    {"gitops", "gitops/aws", "gitops/image"},

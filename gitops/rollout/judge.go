@@ -1,0 +1,212 @@
+package rollout
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+const (
+	// degradedFor is how long an Application is Degraded, or runs another image, until that is
+	// a verdict: health flaps, and the tree of objects comes later than the health.
+	degradedFor = 20 * time.Second
+	// idleFor is how long automated sync may take to begin before it is asked what keeps it.
+	idleFor = 10 * time.Second
+	// explainAfter is how long pods may take to be ready before it is told why they are not.
+	explainAfter = 30 * time.Second
+	// compareAfter is how long a comparison may take after a sync before it is asked for.
+	compareAfter = 3 * time.Second
+	// longestReason bounds a reason, in bytes.
+	longestReason = 400
+)
+
+// The states of Argo CD that are told apart.
+const (
+	synced    = "Synced"
+	outOfSync = "OutOfSync"
+
+	healthy     = "Healthy"
+	progressing = "Progressing"
+	degraded    = "Degraded"
+	suspended   = "Suspended"
+	missing     = "Missing"
+)
+
+// judgement is one look while it is judged.
+type judgement struct {
+	Subject
+	Look
+	before, after Memory
+	wants         Wants
+	revision      string // that Argo CD compared with
+}
+
+// Judge tells where an update stands in the cluster, as far as one Application goes. It is
+// healthy only where one and the same body says Synced, a revision that contains the update and
+// Healthy, where no operation is asked for or runs, and where the pods have the update's image.
+// A verdict that is not final and has wants may be another when they are met.
+func Judge(s Subject, l Look, m Memory) (Verdict, Memory) {
+	j := &judgement{Subject: s, Look: l, before: m}
+	v := j.decide()
+	v.Revision, v.Wants = j.revision, j.wants
+	if l.Newer && !v.State.Final() && len(j.wants.Containing) == 0 && !j.wants.Tree && !j.wants.Managed {
+		v.State, v.Reason = gitops.RolloutSuperseded, "another tag was written before it was known to run"
+	}
+	v.Reason = gitops.Clip(strings.TrimRight(v.Reason, ". "), longestReason)
+	return v, j.after
+}
+
+func is(state gitops.RolloutState, reason string) Verdict {
+	return Verdict{State: state, Reason: reason}
+}
+
+// pending is the verdict of a look that lacks something: it forgets nothing.
+func (j *judgement) pending(state gitops.RolloutState, reason string) Verdict {
+	j.after = j.before
+	return is(state, reason)
+}
+
+func (j *judgement) decide() Verdict {
+	a := j.Application
+	switch {
+	case a == nil:
+		return is(gitops.RolloutGone, "the Application is not there any more")
+	case a.Metadata.DeletionTimestamp != nil:
+		return is(gitops.RolloutGone, "the Application is being deleted")
+	}
+	compared := j.revisionsOf(a.Status.Sync.Revision, a.Status.Sync.Revisions)
+	if len(compared) > 0 {
+		j.revision = compared[0]
+	}
+	if why, fails := failedComparison(a.Status); fails {
+		return is(gitops.RolloutWaiting, why)
+	}
+	if a.Status.Sync.Status != synced && a.Status.Sync.Status != outOfSync {
+		j.wants.Refresh = true
+		return is(gitops.RolloutWaiting, "Argo CD has not compared the Application with git yet")
+	}
+	has, revision, known := j.contained(compared)
+	if !known {
+		return j.pending(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+", which is not looked up yet")
+	}
+	op := j.operation()
+	if has != Contained {
+		j.revision = revision
+		return j.notYet(op, has, revision)
+	}
+	if op.running && op.at != Contained && op.at != "" {
+		return is(gitops.RolloutWaiting, op.blocks())
+	}
+	if a.Status.Sync.Status == synced {
+		return j.applied(op, "")
+	}
+	return j.outOfSync(op)
+}
+
+// failedComparison says why Argo CD cannot tell what git asks for.
+func failedComparison(s Status) (why string, fails bool) {
+	for _, c := range s.Conditions {
+		if c.Type == "ComparisonError" || c.Type == "InvalidSpecError" {
+			return c.Type + ": " + c.Message, true
+		}
+	}
+	if s.Sync.Status == "Unknown" {
+		return "Argo CD cannot compare the Application with git", true
+	}
+	return "", false
+}
+
+// notYet is for an Application that was compared with a revision without the update.
+func (j *judgement) notYet(op operation, has Containment, revision string) Verdict {
+	if has == OtherTag && j.Commit != "" {
+		return is(gitops.RolloutSuperseded, "the file has another tag at "+short(revision))
+	}
+	j.wants.Refresh = true
+	switch {
+	case op.running && op.at == Contained && !op.dryRun:
+		return is(gitops.RolloutSyncing, op.words())
+	case op.running && op.revision != "":
+		return is(gitops.RolloutWaiting, op.blocks())
+	case has == Elsewhere:
+		return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+", which does not have this commit: the branch was pushed by force, or another is followed")
+	case has == OtherTag:
+		return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+", where the file has another tag")
+	case has == NotARevision:
+		return is(gitops.RolloutWaiting, "Argo CD does not say with which commit it compares")
+	}
+	return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+" and has not looked at this commit")
+}
+
+// outOfSync is for an Application that has the update in git, and not yet in the cluster as far
+// as a comparison told.
+func (j *judgement) outOfSync(op operation) Verdict {
+	switch {
+	case op.running && !op.dryRun:
+		return is(gitops.RolloutSyncing, op.words())
+	case op.unknown:
+		return j.pending(gitops.RolloutWaiting, "the revision of the last sync is not looked up yet")
+	case op.failed() && (!op.partial || j.isAutomated()):
+		return is(gitops.RolloutSyncFailed, op.words())
+	case op.succeeded() && !op.partial:
+		return j.syncedOnce(op)
+	case !j.isAutomated():
+		return is(gitops.RolloutPerson, "automated sync is off")
+	}
+	return j.idle()
+}
+
+// idle is for an Application that nothing syncs, though it should happen by itself.
+func (j *judgement) idle() Verdict {
+	j.after.IdleSince = earlier(j.before.IdleSince, j.Now)
+	if j.Now.Sub(j.after.IdleSince) >= idleFor {
+		j.wants.Windows = j.Windows == nil
+		if j.Windows != nil && !j.Windows.CanSync {
+			return is(gitops.RolloutWaiting, "a sync window of the project keeps Argo CD from syncing it")
+		}
+		for _, c := range j.Application.Status.Conditions {
+			if strings.HasSuffix(c.Type, "Error") {
+				return is(gitops.RolloutWaiting, c.Type+": "+c.Message)
+			}
+		}
+	}
+	return is(gitops.RolloutWaiting, "OutOfSync, and Argo CD has not begun to sync it")
+}
+
+// syncedOnce is for an Application that is OutOfSync although all of a revision with the update
+// was applied: it was not compared since, or something is left over that no sync changes. Then
+// its own workloads decide.
+func (j *judgement) syncedOnce(op operation) Verdict {
+	status := j.Application.Status
+	if status.ReconciledAt == nil || op.finishedAt == nil || !status.ReconciledAt.After(*op.finishedAt) {
+		j.after = Memory{IdleSince: earlier(j.before.IdleSince, j.Now), ProgressingSince: j.before.ProgressingSince}
+		j.wants.Refresh = j.Now.Sub(j.after.IdleSince) >= compareAfter
+		return is(gitops.RolloutSyncing, "it is applied, and Argo CD has not compared since")
+	}
+	if j.Tree == nil {
+		j.wants.Tree = true
+		return j.pending(gitops.RolloutSyncing, "it is applied, and OutOfSync")
+	}
+	drifted, rest := j.drift()
+	switch {
+	case drifted == "":
+		return j.applied(op, "OutOfSync besides: "+rest)
+	case j.isAutomated() && j.Application.Spec.SyncPolicy.Automated.SelfHeal:
+		return is(gitops.RolloutSyncing, "OutOfSync after the sync: "+drifted)
+	}
+	return is(gitops.RolloutPerson, "OutOfSync after the sync, and nothing syncs it again by itself: "+drifted)
+}
+
+// isAutomated reports whether Argo CD syncs the Application by itself.
+func (j *judgement) isAutomated() bool {
+	p := j.Application.Spec.SyncPolicy
+	return p != nil && p.Automated != nil && (p.Automated.Enabled == nil || *p.Automated.Enabled)
+}
+
+// earlier is when something began that was seen now, and perhaps before.
+func earlier(since, now time.Time) time.Time {
+	if since.IsZero() {
+		return now
+	}
+	return since
+}

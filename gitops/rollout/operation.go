@@ -1,0 +1,116 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// operation is the one that is asked for or runs, or the last one.
+type operation struct {
+	running    bool // or is about to
+	dryRun     bool
+	partial    bool   // of some resources alone
+	revision   string // that it applies; "" where that is not said
+	phase      string
+	message    string
+	retries    int
+	finishedAt *time.Time
+	applied    *SyncResult // nil before it began
+	// at says what its revision has of the update: "" where the operation names no revision,
+	// or where unknown.
+	at      Containment
+	unknown bool
+}
+
+func (j *judgement) operation() (op operation) {
+	state := j.Application.Status.OperationState
+	asked := j.Application.Operation
+	var sync *SyncOperation
+	switch {
+	case state != nil && (asked == nil || !state.hasEnded()):
+		op.running, op.phase, op.message = !state.hasEnded(), state.Phase, state.Message
+		op.retries, op.finishedAt, op.applied = state.RetryCount, state.FinishedAt, state.SyncResult
+		sync = state.Operation.Sync
+	case asked != nil:
+		op.running, sync = true, asked.Sync
+	default:
+		return op
+	}
+	var revisions []string
+	if op.applied != nil {
+		revisions = j.revisionsOf(op.applied.Revision, op.applied.Revisions)
+	}
+	if sync != nil {
+		op.dryRun, op.partial = sync.DryRun, len(sync.Resources) > 0
+		if len(revisions) == 0 {
+			revisions = j.revisionsOf(sync.Revision, sync.Revisions)
+		}
+	}
+	if len(revisions) == 0 {
+		return op
+	}
+	at, revision, known := j.contained(revisions)
+	op.revision, op.unknown = revision, !known
+	if known {
+		op.at = at
+	}
+	return op
+}
+
+func (s *OperationState) hasEnded() bool {
+	return s.Phase == "Succeeded" || s.Phase == "Failed" || s.Phase == "Error"
+}
+
+// hasApplied reports whether it ended, and meant a revision with the update for the cluster. An
+// operation without a result failed before it began: Argo CD tries that revision again.
+func (o operation) hasApplied() bool {
+	return !o.running && !o.dryRun && o.applied != nil && o.at == Contained
+}
+
+func (o operation) succeeded() bool { return o.hasApplied() && o.phase == "Succeeded" }
+
+func (o operation) failed() bool { return o.hasApplied() && o.phase != "Succeeded" }
+
+// blocks tells that it keeps Argo CD from applying the update.
+func (o operation) blocks() string {
+	words := "blocked by the sync of " + short(o.revision)
+	if o.retries > 0 {
+		words += fmt.Sprintf(", retry %d", o.retries)
+	}
+	return words
+}
+
+// words is what the operation says, and what failed in it.
+func (o operation) words() string {
+	words := strings.TrimRight(o.message, ". ")
+	if o.applied == nil {
+		return words
+	}
+	for _, r := range o.applied.Resources {
+		if (r.Status == "SyncFailed" || r.HookPhase == "Failed" || r.HookPhase == "Error") && !strings.Contains(words, r.Message) {
+			words = join(words, r.words(r.Message))
+		}
+	}
+	return words
+}
+
+// words names the resource and says something of it.
+func (r Resource) words(message string) string {
+	name := r.Kind + " " + r.Name
+	if r.HookType != "" {
+		name = r.HookType + " " + name
+	}
+	if message == "" {
+		return name
+	}
+	return name + ": " + message
+}
+
+// join puts two parts into one sentence.
+func join(one, other string) string {
+	if one == "" || other == "" {
+		return one + other
+	}
+	return one + "; " + other
+}

@@ -1,0 +1,117 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+// runs is for an Application that is Synced and Healthy: it is healthy when what runs is the
+// update's image. Mostly the pods say so. Where they do not, or where there are none, the live
+// objects tell what they are to run.
+func (j *judgement) runs(note string) Verdict {
+	if j.Tree == nil {
+		j.wants.Tree = true
+		return j.pending(gitops.RolloutProgressing, "")
+	}
+	f := newForest(*j.Tree)
+	pods := f.currentPods()
+	m := newMatcher(j.Subject, imagesOf(pods))
+	var seen [byDigest + 1]int
+	var other string
+	for _, i := range imagesOf(pods) {
+		found := m.match(i)
+		seen[found]++
+		if found == another {
+			other = i
+		}
+	}
+	switch {
+	case seen[ours] > 0 && seen[another]+seen[byDigest] == 0:
+		return is(gitops.RolloutHealthy, note)
+	case j.Managed != nil:
+		return j.asLive(f, pods, note)
+	}
+	j.wants.Managed = true
+	if seen[another] > 0 && seen[ours]+seen[byDigest] == 0 {
+		return j.runsAnother(other)
+	}
+	return j.pending(gitops.RolloutProgressing, "")
+}
+
+// runsAnother is for an Application that is Healthy and runs something else, such as one that
+// sets the tag itself. Pods are seen later than health, so it takes a while to be a verdict.
+// Without an image it has none of the update's repository.
+func (j *judgement) runsAnother(image string) Verdict {
+	j.after.OtherSince = earlier(j.before.OtherSince, j.Now)
+	j.after.ProgressingSince = j.before.ProgressingSince
+	reason := "none of its workloads has the image " + j.Image
+	if image != "" {
+		reason = j.notOurs(image)
+	}
+	if j.Now.Sub(j.after.OtherSince) >= degradedFor {
+		return is(gitops.RolloutDegraded, reason)
+	}
+	return is(gitops.RolloutProgressing, reason)
+}
+
+func (s Subject) notOurs(image string) string {
+	return "runs " + parseReference(image).String() + ", not " + s.Tag
+}
+
+// asLive compares pods with the live objects that they stem from.
+func (j *judgement) asLive(f forest, pods []Node, note string) Verdict {
+	workloads := liveWorkloads(j.Managed)
+	images := imagesOf(pods)
+	for _, w := range workloads {
+		images = append(images, w.images...)
+	}
+	m := newMatcher(j.Subject, images)
+	var runs bool
+	var other, unclear string // images
+	for _, w := range workloads {
+		switch w.match(m) {
+		case foreign:
+		case ours:
+			if missing := w.lacks(f, pods, m); missing != "" {
+				return j.progressing(missing)
+			}
+			runs = true
+		case another:
+			other = w.other(m)
+		case byDigest:
+			unclear = w.other(m)
+		}
+	}
+	var stray string // image of a pod that no live object tells of
+	for _, p := range pods {
+		if slices.ContainsFunc(workloads, func(w workload) bool { return w.owns(f, p) }) {
+			continue
+		}
+		for _, i := range p.Images {
+			switch m.match(i) {
+			case ours:
+				runs = true
+			case another:
+				stray = i
+			case byDigest:
+				unclear = i
+			}
+		}
+	}
+	switch {
+	case unclear != "":
+		return j.progressing("runs " + parseReference(unclear).String() + ", and it is not known whether that is " + j.Tag)
+	case runs && stray != "":
+		return j.progressing(j.notOurs(stray))
+	case runs:
+		return is(gitops.RolloutHealthy, note)
+	case stray != "":
+		return j.runsAnother(stray)
+	case other != "":
+		return j.runsAnother(other)
+	case j.Image == "":
+		return j.progressing("nothing runs with the tag " + j.Tag)
+	}
+	return j.runsAnother("")
+}
