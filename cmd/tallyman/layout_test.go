@@ -65,6 +65,8 @@ var mayImport = map[string][]string{
 	"server/webhook":                     {"gitops", "gitops/image", "gitops/queue"}, // the queue for its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},
 	"server/api":                         {"gitops", "gitops/access", "gitops/acts", "gitops/gate", "gitops/queue", "server/webhook"},
+	"server/argocd":                      {"gitops", "gitops/rollout"},
+	"server/argocd/argocdtest":           {},
 	"server/apphistory":                  {"gitops", "gitops/git", "gitops/history", "gitops/values", "server/api"},
 	"server/backup":                      {"gitops", "gitops/queue", "gitops/queue/archive"},
 	"server/catalog":                     {"gitops", "gitops/discover", "gitops/image", "gitops/manifest", "gitops/policy", "gitops/queue", "gitops/values", "server/config"},

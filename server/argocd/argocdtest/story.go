@@ -1,0 +1,189 @@
+package argocdtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Story is what an Application answered, by time.
+type Story struct {
+	Project, Namespace, Name string
+	Frames                   []Frame // in the order of their times
+
+	// WaitsForRefresh: a frame that was recorded with a refresh, and all after it, come only
+	// when a refresh is asked for, and from then on.
+	WaitsForRefresh bool
+	// HangsFrom and HangsUntil, since the beginning, are when refreshes hang: the controller
+	// was down.
+	HangsFrom, HangsUntil time.Duration
+}
+
+// Frame is one answer. It counts until the next of the same path.
+type Frame struct {
+	At      time.Duration // since the beginning
+	Path    string        // below the Application's: "" is itself, "resource-tree" ...
+	Refresh bool
+	Status  int
+	Body    json.RawMessage
+}
+
+// recording is a file of a recorded story.
+type recording struct {
+	At      float64 `json:"at_seconds"`
+	Request struct {
+		Line string `json:"line"`
+	} `json:"request"`
+	Response struct {
+		Status int             `json:"status"`
+		Body   json.RawMessage `json:"body"`
+	} `json:"response"`
+}
+
+// ReadStory reads a recorded story, a folder of JSON files, as far as it is of one
+// Application. Requests that others made are left out: what they did is in the answers.
+func ReadStory(from fs.FS, folder, project, name string) (Story, error) {
+	story := Story{Project: project, Namespace: Namespace, Name: name}
+	files, err := fs.Glob(from, path.Join(folder, "*.json"))
+	if err != nil || len(files) == 0 {
+		return Story{}, fmt.Errorf("no recordings in %s: %w", folder, err)
+	}
+	for _, file := range files {
+		text, err := fs.ReadFile(from, file)
+		if err != nil {
+			return Story{}, err
+		}
+		var r recording
+		if err := json.Unmarshal(text, &r); err != nil {
+			return Story{}, fmt.Errorf("%s: %w", file, err)
+		}
+		if frame, ok := r.frame(name); ok {
+			story.Frames = append(story.Frames, frame)
+		}
+	}
+	slices.SortStableFunc(story.Frames, func(a, b Frame) int { return int(a.At - b.At) })
+	return story, nil
+}
+
+// frame is the recording's, if it is of the Application and a get-only account could see it.
+func (r *recording) frame(name string) (Frame, bool) {
+	line := strings.Fields(r.Request.Line)
+	if len(line) < 2 || line[0] != http.MethodGet {
+		return Frame{}, false
+	}
+	u, err := url.Parse(line[1])
+	below, ok := strings.CutPrefix(u.EscapedPath(), "/api/v1/applications/"+name)
+	if err != nil || !ok || below != "" && below[0] != '/' {
+		return Frame{}, false
+	}
+	below = strings.TrimPrefix(below, "/")
+	query := u.Query()
+	if _, known := params[below]; !known || query.Get("refresh") == "hard" || r.Response.Status == http.StatusForbidden && !query.Has("project") {
+		return Frame{}, false // a 403 for want of project= is a client's mistake
+	}
+	at := time.Duration(r.At * float64(time.Second))
+	return Frame{At: at, Path: below, Refresh: query.Has("refresh"), Status: r.Response.Status, Body: r.Response.Body}, true
+}
+
+// Play has an Application answer with a story, which begins now.
+func (s *Server) Play(story Story) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.projects[story.Project] = append(s.projects[story.Project], story.Namespace)
+	s.applications[key{story.Namespace, story.Name}] = &played{story: story, server: s, began: s.now()}
+}
+
+// played is a story that is being played.
+type played struct {
+	story     Story
+	server    *Server
+	began     time.Time
+	refreshed bool // the wait for a refresh is over
+}
+
+func (p *played) project() string { return p.story.Project }
+
+// at is how much of the story has passed.
+func (p *played) at() time.Duration { return p.server.now().Sub(p.began) }
+
+// waitsAt is when the story waits for a refresh; ok is false when it does not.
+func (p *played) waitsAt() (at time.Duration, ok bool) {
+	for _, f := range p.story.Frames {
+		if p.story.WaitsForRefresh && !p.refreshed && f.Refresh {
+			return f.At, true
+		}
+	}
+	return 0, false
+}
+
+// answer is the latest frame of a path.
+func (p *played) answer(below string, query map[string]string) (int, any) {
+	if at, waits := p.waitsAt(); waits && query["refresh"] != "" {
+		p.began, p.refreshed = p.server.now().Add(-at), true
+	}
+	until := p.at()
+	if at, waits := p.waitsAt(); waits {
+		until = min(until, at-1)
+	}
+	status, body := http.StatusNotFound, any(nil)
+	found := false
+	for _, f := range p.story.Frames {
+		if f.Path != below || f.At > until && found {
+			continue
+		}
+		// What was seen first was so before: a story begins in its middle.
+		status, body, found = f.Status, f.Body, true
+	}
+	if !found && below != "" {
+		status, body = http.StatusOK, p.derived(below, until)
+	}
+	return status, body
+}
+
+// derived is what was not recorded, as the Application implies it.
+func (p *played) derived(below string, until time.Duration) any {
+	var app struct {
+		Status struct {
+			Health  map[string]any `json:"health"`
+			Summary struct {
+				Images []string `json:"images"`
+			} `json:"summary"`
+		} `json:"status"`
+	}
+	for _, f := range p.story.Frames {
+		if f.Path == "" && (f.At <= until || app.Status.Health == nil) {
+			_ = json.Unmarshal(f.Body, &app) // what is no Application implies nothing
+		}
+	}
+	switch below {
+	case "resource-tree":
+		nodes := []any{}
+		for i, image := range app.Status.Summary.Images {
+			nodes = append(nodes, map[string]any{
+				"version": "v1", "kind": "Pod", "namespace": p.story.Name, "name": fmt.Sprintf("%s-%d", p.story.Name, i), "uid": fmt.Sprintf("pod-%d", i),
+				"images": []string{image}, "health": app.Status.Health,
+			})
+		}
+		return map[string]any{"nodes": nodes}
+	case "syncwindows":
+		return map[string]any{"canSync": true}
+	}
+	return map[string]any{}
+}
+
+// comparing implements application: refreshes of a story answer at once, but for those that
+// hang.
+func (p *played) comparing() <-chan struct{} {
+	if at := p.at(); at < p.story.HangsFrom || at >= p.story.HangsUntil {
+		return nil
+	}
+	until := make(chan struct{})
+	time.AfterFunc(p.story.HangsUntil-p.at(), func() { close(until) })
+	return until
+}
