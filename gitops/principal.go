@@ -18,11 +18,13 @@ const (
 	RightHold     Right = "hold"     // place and lift pins, freezes and bad marks
 	RightStop     Right = "stop"     // stop writing, and resume
 	RightOverride Right = "override" // with an order, also for a rollback past a stop: pass what holds it, for a reason
+
+	RightReport Right = "report" // say whether updates run
 )
 
 // Rights lists every [Right].
 func Rights() []Right {
-	return []Right{RightRead, RightOrder, RightRetry, RightCancel, RightRollback, RightHold, RightStop, RightOverride}
+	return []Right{RightRead, RightOrder, RightRetry, RightCancel, RightRollback, RightHold, RightStop, RightOverride, RightReport}
 }
 
 // PrincipalKind is one of a closed set.
@@ -34,11 +36,12 @@ const (
 	KindJob      PrincipalKind = "job"      // a job of GitHub Actions, by its OIDC token
 	KindToken    PrincipalKind = "token"    // the holder of a bearer token
 	KindPoll     PrincipalKind = "poll"     // tallyman itself, which found an image in a registry
+	KindRevert   PrincipalKind = "revert"   // tallyman itself, which goes back from what does not run
 )
 
 // PrincipalKinds lists every [PrincipalKind].
 func PrincipalKinds() []PrincipalKind {
-	return []PrincipalKind{KindPush, KindDispatch, KindJob, KindToken, KindPoll}
+	return []PrincipalKind{KindPush, KindDispatch, KindJob, KindToken, KindPoll, KindRevert}
 }
 
 // Principal is who is authenticated as asking. Exactly one field is set; the zero
@@ -49,6 +52,7 @@ type Principal struct {
 	Job      *Job
 	Token    string // the token's name
 	Poll     string // the registry's host, host or host:port
+	Revert   bool   // tallyman itself, which goes back from what does not run
 }
 
 // PushSource is where a registry's event came from.
@@ -96,6 +100,8 @@ func (p Principal) Kind() PrincipalKind {
 		return KindToken
 	case p.Poll != "":
 		return KindPoll
+	case p.Revert:
+		return KindRevert
 	}
 	return ""
 }
@@ -120,12 +126,14 @@ func (p Principal) ID() string {
 		return "token:" + p.Token
 	case KindPoll:
 		return "poll:" + p.Poll
+	case KindRevert:
+		return "revert:tallyman"
 	}
 	return ""
 }
 
 // Actor is who asks, as it stands in trailers and records: "github:ann",
-// "aws:123456789012", "token:ops", "registry:ghcr.io". The prefix keeps the kinds apart: a login cannot
+// "aws:123456789012", "token:ops", "registry:ghcr.io", "tallyman:revert". The prefix keeps the kinds apart: a login cannot
 // pass for a token. What cannot stand in a trailer is left out for the number that
 // stands for it, under a prefix of its own: a login may be all digits.
 func (p Principal) Actor() string {
@@ -140,6 +148,8 @@ func (p Principal) Actor() string {
 		return "token:" + p.Token
 	case KindPoll:
 		return named("registry:"+p.Poll, p.Poll, "registry")
+	case KindRevert:
+		return "tallyman:revert"
 	}
 	return ""
 }

@@ -27,6 +27,7 @@ func TestPrincipal(t *testing.T) {
 		{gitops.Principal{Poll: "ghcr.io"}, gitops.KindPoll, "poll:ghcr.io", "registry:ghcr.io"},
 		{gitops.Principal{Poll: "registry.example:5000"}, gitops.KindPoll, "poll:registry.example:5000", "registry:registry.example:5000"},
 		{gitops.Principal{Poll: longHost}, gitops.KindPoll, "poll:" + longHost, "registry"}, // its name is as long as one may be
+		{gitops.Principal{Revert: true}, gitops.KindRevert, "revert:tallyman", "tallyman:revert"},
 	} {
 		p := c.principal
 		if p.Kind() != c.kind || p.ID() != c.id || p.Actor() != c.actor {
@@ -38,10 +39,12 @@ func TestPrincipal(t *testing.T) {
 	}
 }
 
-// What a poll orders no person asked for.
-func TestAPollIsNoPerson(t *testing.T) {
-	if gitops.IsPerson(gitops.Principal{Poll: "ghcr.io"}.ID()) {
-		t.Error("a poll passes for a person")
+// What tallyman does by itself no person asked for.
+func TestTallymanIsNoPerson(t *testing.T) {
+	for _, p := range []gitops.Principal{{Poll: "ghcr.io"}, {Revert: true}} {
+		if gitops.IsPerson(p.ID()) {
+			t.Errorf("%s passes for a person", p.ID())
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func buildAccess(c config.Config, looks []catalog.Look) (*access.List, error) {
 	if c.API.OIDC != nil {
 		list.Issuers = c.API.OIDC.Issuers
 	}
-	list.Polled = polled(c)
+	list.Polled, list.Reverted = polled(c), reverted(c)
 	for _, rule := range c.Access {
 		list.Rules = append(list.Rules, accessRule(rule))
 	}
@@ -68,9 +68,19 @@ func polled(c config.Config) map[string][]string {
 	return found
 }
 
+// reverted are the environments in which tallyman goes back from what does not run.
+func reverted(c config.Config) (environments []string) {
+	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
+		if c.Environments[name].Rollout.Revert {
+			environments = append(environments, name)
+		}
+	}
+	return environments
+}
+
 // accessRule is a rule of the configuration as the list has it.
 func accessRule(c config.Access) access.Rule {
-	rule := access.Rule{Apps: c.Apps, Environments: c.Environments, Who: access.Who{Token: c.Who.Token}}
+	rule := access.Rule{Apps: c.Apps, Environments: c.Environments, Who: access.Who{Token: c.Who.Token, Revert: c.Who.Revert != nil}}
 	for _, right := range c.May {
 		rule.May = append(rule.May, gitops.Right(right))
 	}

@@ -48,6 +48,9 @@ func namedSecrets(c config.Config) (files []secretFile) {
 	for i, r := range c.Registries {
 		add(config.RegistryField(i)+".dockerConfigFile", r.DockerConfigFile)
 	}
+	for i, instance := range c.ArgoCD {
+		add(config.ArgoCDField(i)+".tokenFile", instance.TokenFile)
+	}
 	for i, token := range c.API.Tokens {
 		add(fmt.Sprintf("api.tokens[%d].file", i), token.File)
 	}

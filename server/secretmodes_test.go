@@ -24,12 +24,13 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 	c.Sources.GitHub = &config.GitHub{SecretFiles: []string{"7", "8"}}
 	c.Sources.EventBridge = &config.EventBridge{SecretFiles: []string{"9"}}
 	c.Registries = []config.Registry{{DockerConfigFile: "15", CAFile: "public"}}
+	c.ArgoCD = []config.ArgoCD{{TokenFile: "16", CAFile: "public"}}
 	c.API.Tokens = []config.Token{{File: "10"}}
 	var paths []string
 	for _, file := range namedSecrets(c) {
 		paths = append(paths, file.path)
 	}
-	if want := []string{"1", "2", "3", "4", "5", "6", "11", "12", "13", "14", "7", "8", "9", "15", "10"}; !slices.Equal(paths, want) {
+	if want := []string{"1", "2", "3", "4", "5", "6", "11", "12", "13", "14", "7", "8", "9", "15", "16", "10"}; !slices.Equal(paths, want) {
 		t.Errorf("found %q", paths)
 	}
 	known := make(map[string]bool)
@@ -45,7 +46,7 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 }
 
 // public are the files that hold no secret.
-var public = []string{"file", "limits.file", "environments.file", "apps.file", "manifests.caFile", "api.oidc.caFile", "manifests.credentials.knownHostsFile", "also.file", "environments.also.file", "apps.also.file", "discover.file", "discover.also.file", "discover.appFile", "repositories.caFile", "registries.caFile", "repositories.credentials.knownHostsFile"}
+var public = []string{"file", "limits.file", "environments.file", "apps.file", "manifests.caFile", "api.oidc.caFile", "manifests.credentials.knownHostsFile", "also.file", "environments.also.file", "apps.also.file", "discover.file", "discover.also.file", "discover.appFile", "repositories.caFile", "registries.caFile", "argocd.caFile", "repositories.credentials.knownHostsFile"}
 
 // fileFields are the fields that may name a secret's file.
 func fileFields(t reflect.Type, path string) (found []string) {

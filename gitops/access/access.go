@@ -2,7 +2,7 @@
 // that every way in asks.
 //
 // A rule says who (a registry's events, a repository's dispatches, its jobs, a
-// token, what tallyman finds in a registry) may do what to which apps in which environments. Rules only ever allow.
+// token, what tallyman finds in a registry, tallyman where it reverts) may do what to which apps in which environments. Rules only ever allow.
 // What no rule allows is forbidden, so nothing is open by default, and the order of
 // the rules decides nothing but which of two that allow the same is named.
 package access
@@ -29,6 +29,7 @@ type Who struct {
 	Job      *Job
 	Token    string // its name
 	Poll     *Poll
+	Revert   bool // tallyman itself, which goes back from what does not run
 }
 
 // Push is the events of a registry.
@@ -89,6 +90,8 @@ type Config struct {
 	// Polled are the registries that are polled, by the environment that wants it. An environment
 	// without apps has an empty list.
 	Polled map[string][]string
+	// Reverted are the environments in which tallyman goes back from what does not run.
+	Reverted []string
 }
 
 // mayKnow reports whether an app may come to be known.
@@ -225,6 +228,8 @@ func (r *rule) key() key {
 		return key{kind: gitops.KindJob, name: r.issuer, job: w.Job.RepositoryID, owner: w.Job.OwnerID}
 	case w.Poll != nil:
 		return key{kind: gitops.KindPoll}
+	case w.Revert:
+		return key{kind: gitops.KindRevert}
 	default:
 		return key{kind: gitops.KindToken, name: w.Token}
 	}

@@ -35,13 +35,13 @@ func (n names) check(r *rule) (problems []error) {
 		problems = append(problems, gitops.FieldErrorf(r.name+"."+field, format, args...))
 	}
 	kinds := 0
-	for _, is := range []bool{r.Who.Push != nil, r.Who.Dispatch != nil, r.Who.Job != nil, r.Who.Token != "", r.Who.Poll != nil} {
+	for _, is := range []bool{r.Who.Push != nil, r.Who.Dispatch != nil, r.Who.Job != nil, r.Who.Token != "", r.Who.Poll != nil, r.Who.Revert} {
 		if is {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		report("who", "must be exactly one of push, dispatch, job, token and poll")
+		report("who", "must be exactly one of push, dispatch, job, token, poll and revert")
 		return problems
 	}
 	switch w := r.Who; {
@@ -53,6 +53,8 @@ func (n names) check(r *rule) (problems []error) {
 		n.checkJob(report, *w.Job)
 	case w.Poll != nil:
 		n.checkPoll(report, *w.Poll)
+	case w.Revert:
+		n.checkRevert(report)
 	default:
 		if !slices.Contains(n.config.Tokens, w.Token) {
 			report("who.token", "%q is not configured in api.tokens", w.Token)
@@ -64,14 +66,16 @@ func (n names) check(r *rule) (problems []error) {
 }
 
 // rights are what each kind of principal can be allowed. A registry, a webhook and a
-// poll only bring orders. A job's token is used for one order; decisions about the
-// updates of others are for people.
+// poll only bring orders. A job's token is used for one order, or to say whether what it
+// deployed runs; decisions about the updates of others are for people, but for the one that
+// tallyman takes where an environment has it revert.
 var rights = map[gitops.PrincipalKind][]gitops.Right{
 	gitops.KindPush:     {gitops.RightOrder},
 	gitops.KindDispatch: {gitops.RightOrder},
-	gitops.KindJob:      {gitops.RightRead, gitops.RightOrder},
+	gitops.KindJob:      {gitops.RightRead, gitops.RightOrder, gitops.RightReport},
 	gitops.KindToken:    gitops.Rights(),
 	gitops.KindPoll:     {gitops.RightOrder},
+	gitops.KindRevert:   {gitops.RightRollback},
 }
 
 func checkRights(report report, r Rule) {
@@ -96,6 +100,8 @@ func kindOf(w Who) gitops.PrincipalKind {
 		return gitops.KindJob
 	case w.Poll != nil:
 		return gitops.KindPoll
+	case w.Revert:
+		return gitops.KindRevert
 	}
 	return gitops.KindToken
 }

@@ -60,7 +60,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 		return func(c *access.Config) { edit(&c.Rules[i]) }
 	}
 	for want, edit := range map[string]func(*access.Config){
-		"access[3].who: must be exactly one of push, dispatch, job, token and poll": onRule(ofBoard, func(r *access.Rule) { r.Who.Push = &access.Push{Source: "eventbridge"} }),
+		"access[3].who: must be exactly one of push, dispatch, job, token, poll and revert": onRule(ofBoard, func(r *access.Rule) { r.Who.Push = &access.Push{Source: "eventbridge"} }),
 		`access[3].who.token: "board" is not configured in api.tokens`:              func(c *access.Config) { c.Tokens = []string{"ops"} },
 
 		"access[0].may: must name at least one right: a push can have order":                                   onRule(ofPush, func(r *access.Rule) { r.May = nil }),

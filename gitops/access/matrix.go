@@ -66,6 +66,8 @@ func (r *rule) credential() string {
 		return "an OIDC token of " + r.issuer
 	case w.Poll != nil:
 		return "the answer of a registry that tallyman asked"
+	case w.Revert:
+		return "the environment's rollout.revert"
 	default:
 		return "a token of api.tokens"
 	}
@@ -96,6 +98,8 @@ func (r *rule) describe() string {
 		return r.describeJob(*w.Job, with)
 	case w.Poll != nil:
 		return "what is found in " + list(w.Poll.Registries)
+	case w.Revert:
+		return "tallyman itself, for a revert,"
 	}
 	return "token " + r.Who.Token
 }

@@ -22,7 +22,7 @@ func TestMatrix(t *testing.T) {
 		"dev: access[0]: pushes from eventbridge of account 123456789012 may order all apps, by the secret of sources.eventbridge",
 		"dev: access[1]: dispatches of shop/api (id 17) by whoever may write it may order api, by the webhook secret of sources.github",
 		"prod: access[2]: jobs of shop/api (id 17) on protected refs/tags/v* in the GitHub environment prod started by push may order api, by an OIDC token of " + github,
-		"prod: access[4]: token ops may order, retry, cancel, rollback, hold, stop, override web, by a token of api.tokens",
+		"prod: access[4]: token ops may order, retry, cancel, rollback, hold, stop, override, report web, by a token of api.tokens",
 		"staging: access[0]: pushes from eventbridge of account 123456789012 may order all apps, by the secret of sources.eventbridge",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -93,7 +93,7 @@ func TestWarnings(t *testing.T) {
 		"a dispatch of every app": {func(c *access.Config) { c.Rules[ofDispatch].Apps = []string{"*"} },
 			[]string{"access[1]: dispatches of shop/api (id 17) by whoever may write it may order every app"}},
 		"a person everywhere": {func(c *access.Config) { c.Rules[ofOps].Environments = nil },
-			[]string{"access[4]: token ops may read, order, retry, cancel, rollback, hold, stop, override in every environment"}},
+			[]string{"access[4]: token ops may read, order, retry, cancel, rollback, hold, stop, override, report in every environment"}},
 		"a reader everywhere": {func(c *access.Config) { c.Rules[ofBoard].Environments = nil }, nil},
 		"a push past the gate": {func(c *access.Config) { c.Rules[ofPush].Environments = []string{"prod"} },
 			[]string{"access[0]: pushes from eventbridge of account 123456789012 may order api in prod without the GitHub environment prod that access[2] demands: nobody is asked",

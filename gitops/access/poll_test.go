@@ -65,7 +65,7 @@ func TestPollRulesThatCannotBe(t *testing.T) {
 			c.Rules[ofPoll].May = []gitops.Right{gitops.RightRead, gitops.RightOrder}
 		},
 		"access[5].apps: is missing: name each app": func(c *access.Config) { c.Rules[ofPoll].Apps = nil },
-		"access[5].who: must be exactly one of push, dispatch, job, token and poll|environments.dev.image.poll: no rule|environments.prod.image.poll: no rule": func(c *access.Config) {
+		"access[5].who: must be exactly one of push, dispatch, job, token, poll and revert|environments.dev.image.poll: no rule|environments.prod.image.poll: no rule": func(c *access.Config) {
 			c.Rules[ofPoll].Who.Token, c.Rules[ofPoll].Who.Poll = "ops", nil
 			c.Rules[ofPoll].Who.Push = &access.Push{Source: "eventbridge"}
 		},

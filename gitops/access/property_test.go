@@ -30,7 +30,7 @@ func randomRule(r *rand.Rand) access.Rule {
 		Apps:         one(r, []string{"*"}, some(r, "api", "web")),
 		Environments: one(r, []string{"*"}, some(r, "dev", "staging", "prod")),
 	}
-	switch r.IntN(5) {
+	switch r.IntN(6) {
 	case 0:
 		rule.Who.Push = &access.Push{Source: "eventbridge", Accounts: one(r, nil, some(r, "123456789012", "000000000001"))}
 	case 1:
@@ -40,9 +40,11 @@ func randomRule(r *rand.Rand) access.Rule {
 			Repository: "shop/api", RepositoryID: one(r, "17", "18"), OwnerID: "4", Refs: some(r, "refs/tags/v*", "refs/heads/main"),
 			RefProtected: r.IntN(2) == 0, GitHubEnvironment: one(r, "", "prod"), Events: some(r, "push", "release"),
 		}
-		rule.May = some(r, gitops.RightRead, gitops.RightOrder)
+		rule.May = some(r, gitops.RightRead, gitops.RightOrder, gitops.RightReport)
 	case 3:
 		rule.Who.Poll = &access.Poll{Registries: some(r, "ghcr.io", "registry.example:5000")}
+	case 4:
+		rule.Who.Revert, rule.May = true, []gitops.Right{gitops.RightRollback}
 	default:
 		rule.Who.Token = one(r, "board", "ops")
 		rule.May = some(r, gitops.Rights()...)
@@ -53,7 +55,7 @@ func randomRule(r *rand.Rand) access.Rule {
 
 // randomQuestion asks for something that one of the rules may allow.
 func randomQuestion(r *rand.Rand) (gitops.Principal, gitops.Right, string, string) {
-	p := one(r, push(), dispatch(), job(), gitops.Principal{Poll: "ghcr.io"}, gitops.Principal{Poll: "registry.example:5000"}, gitops.Principal{Token: "board"}, gitops.Principal{Token: "ops"}, gitops.Principal{},
+	p := one(r, push(), dispatch(), job(), gitops.Principal{Poll: "ghcr.io"}, gitops.Principal{Poll: "registry.example:5000"}, gitops.Principal{Revert: true}, gitops.Principal{Token: "board"}, gitops.Principal{Token: "ops"}, gitops.Principal{},
 		edited(func(j *gitops.Job) { j.Ref, j.Environment = "refs/heads/main", "" }),
 		edited(func(j *gitops.Job) { j.RepositoryID, j.RefProtected = "18", false }))
 	return p, one(r, gitops.Rights()...), one(r, "api", "web", "other"), one(r, "dev", "staging", "prod", "other")
@@ -67,7 +69,8 @@ func listOf(t *testing.T, rules []access.Rule) *access.List {
 	for i := range c.Rules {
 		c.Rules[i].Apps, c.Rules[i].Environments = []string{"unused"}, []string{"dev"}
 	}
-	c.Apps["unused"], c.Polled = nil, map[string][]string{"dev": nil}
+	c.Apps["unused"], c.Polled, c.Reverted = nil, map[string][]string{"dev": nil}, []string{"dev"}
+	c.Rules = append(c.Rules, access.Rule{Who: access.Who{Revert: true}, May: []gitops.Right{gitops.RightRollback}, Apps: []string{"unused"}, Environments: []string{"dev"}})
 	c.Rules = append(c.Rules, rules...)
 	return newList(t, c)
 }
@@ -81,7 +84,7 @@ func allows(l *access.List, p gitops.Principal, right gitops.Right, app, environ
 // allows is what one of its rules allows, and a scope says what Authorize does.
 func TestWhatHoldsOfEveryList(t *testing.T) {
 	allowed := 0
-	for seed := range uint64(300) {
+	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		rules := make([]access.Rule, 1+r.IntN(6))
 		for i := range rules {

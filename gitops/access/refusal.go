@@ -80,6 +80,8 @@ func (l *List) missing(p gitops.Principal) string {
 		return "token " + clip(p.Token)
 	case gitops.KindPoll:
 		return "what is found in registries"
+	case gitops.KindRevert:
+		return "what tallyman reverts"
 	default:
 		return "nobody"
 	}
@@ -116,6 +118,8 @@ func Describe(p gitops.Principal) string {
 		return "token " + clip(p.Token)
 	case gitops.KindPoll:
 		return "poll of the registry " + clip(p.Poll)
+	case gitops.KindRevert:
+		return "tallyman itself, for a revert,"
 	}
 	return "nobody"
 }

@@ -38,7 +38,7 @@ func (l *List) checkUnnamed() (problems []error) {
 			report(fmt.Sprintf("api.oidc.issuers[%d]", i), "jobs of this issuer")
 		}
 	}
-	return append(problems, l.checkUnnamedPolls()...)
+	return slices.Concat(problems, l.checkUnnamedPolls(), l.checkUnnamedReverts())
 }
 
 func (w *Push) is(source string) bool { return w != nil && w.Source == source }

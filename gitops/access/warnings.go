@@ -40,7 +40,7 @@ func (r *rule) writes() bool {
 }
 
 func (r *rule) warnScope(warn warn) {
-	if !r.writes() {
+	if !r.writes() || r.Who.Revert { // which does nothing where the environment does not say so, too
 		return
 	}
 	if r.environments == nil {

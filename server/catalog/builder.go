@@ -85,7 +85,8 @@ func (b *builder) addConfigured() {
 				continue
 			}
 			to := c.Target(environment, name)
-			w := &wanted{ok: true, Target: Target{At: At{environment, name}, Manifests: c.ManifestsOf(environment, name), Image: to.Repository, Source: app.Source}}
+			w := &wanted{ok: true, Target: Target{At: At{environment, name}, Manifests: c.ManifestsOf(environment, name), Image: to.Repository, Source: app.Source,
+				Rollout: c.Environments[environment].Rollout, Deployed: c.ApplicationOf(environment, name)}}
 			for _, f := range to.Files {
 				w.Files = append(w.Files, File{Path: f.File, Sets: f.Set.Targets(), field: f.Field, also: f.Also})
 			}
@@ -152,8 +153,9 @@ func (b *builder) counts(l Look, f *discover.Found) bool {
 func (b *builder) refine(l Look, f *discover.Found) *wanted {
 	w := &wanted{found: f, ok: true, Target: Target{
 		At: At{f.Environment, f.App}, Manifests: l.Manifests, Image: cmp.Or(b.Config.Apps[f.App].RepositoryIn(f.Environment), f.Image),
-		Source: cmp.Or(b.Config.Apps[f.App].Source, strings.ReplaceAll(b.Config.Discover[l.Entries[f.Entry]].Source, "{app}", f.App)),
-		Tags:   config.Tags(f.Tags), Origin: f.Origin,
+		Source:  cmp.Or(b.Config.Apps[f.App].Source, strings.ReplaceAll(b.Config.Discover[l.Entries[f.Entry]].Source, "{app}", f.App)),
+		Rollout: b.Config.Environments[f.Environment].Rollout, Deployed: b.Config.ApplicationOf(f.Environment, f.App),
+		Tags: config.Tags(f.Tags), Origin: f.Origin,
 	}}
 	if f.Origin != config.DiscoverField(l.Entries[f.Entry]) {
 		w.own = f.Origin

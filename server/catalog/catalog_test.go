@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/discover"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
@@ -122,6 +123,35 @@ func TestSourceOfAnApp(t *testing.T) {
 	in.Config.Discover[0].Source = "shop/{app}"
 	if look(t, in, found("cart", "charts/cart/values-dev.yaml"), found("pay", "charts/pay/values-dev.yaml")).Same(c) {
 		t.Error("another source changes nothing")
+	}
+}
+
+// How an app is followed to the cluster is its environment's, and what deploys it is its own.
+func TestHowAnAppIsFollowed(t *testing.T) {
+	in := site(t, "dev", "prod")
+	dev := in.Config.Environments["dev"]
+	dev.Rollout = config.Rollout{By: config.ByArgoCD, Timeout: time.Minute, Revert: true}
+	in.Config.Environments["dev"] = dev
+	in.Config.Apps = map[string]config.App{"pay": {ArgoCD: map[string]string{"dev": "bank/ns/pay-dev"}}, "own": {File: "own-{env}.yaml", ArgoCD: map[string]string{"dev": "bank/own"}}}
+	all := []*discover.Found{found("cart", "charts/cart/values-dev.yaml"), found("pay", "charts/pay/values-dev.yaml")}
+	c := look(t, in, all...)
+	for app, want := range map[string]string{"cart": "", "pay": "bank/ns/pay-dev", "own": "bank/own"} {
+		if to, known := c.Target("dev", app); !known || to.Rollout != dev.Rollout || to.Deployed.String() != want {
+			t.Errorf("%s: %+v", app, to)
+		}
+	}
+	if to, known := c.Target("prod", "own"); !known || to.Rollout.By == config.ByArgoCD || to.Deployed.String() != "" {
+		t.Errorf("in prod: %+v", to)
+	}
+	dev.Rollout.Timeout = time.Hour
+	in.Config.Environments["dev"] = dev
+	if look(t, in, all...).Same(c) {
+		t.Error("another timeout changes nothing")
+	}
+	dev.Rollout.Timeout = time.Minute
+	in.Config.Environments["dev"], in.Config.Apps["pay"] = dev, config.App{}
+	if look(t, in, all...).Same(c) {
+		t.Error("another Application changes nothing")
 	}
 }
 

@@ -21,12 +21,14 @@ func compareAt(a, b At) int {
 // change.
 type Target struct {
 	At
-	Manifests string      // the name of the manifest repository
-	Files     []File      // at least one; the first says which tag the app has
-	Image     string      // without tag; "" when only orders name the app
-	Source    string      // the repository on GitHub that the image is built from, as owner/name; "" where GitHub is not told
-	Tags      config.Tags // that it takes of those that the environment does; zero: all
-	Origin    string      // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
+	Manifests string             // the name of the manifest repository
+	Files     []File             // at least one; the first says which tag the app has
+	Image     string             // without tag; "" when only orders name the app
+	Source    string             // the repository on GitHub that the image is built from, as owner/name; "" where GitHub is not told
+	Rollout   config.Rollout     // how it is found out whether its updates run
+	Deployed  config.Application // that deploys it, where the configuration names one; zero: it is found by Files
+	Tags      config.Tags        // that it takes of those that the environment does; zero: all
+	Origin    string             // the field of the discover entry that found it, or the path of the app's own file; "" for one of the configuration
 
 	written manifest.Target // Files as the writer takes them
 }
@@ -72,7 +74,7 @@ type Problem struct {
 }
 
 func (t *Target) same(other *Target) bool {
-	return t == other || t.At == other.At && t.Manifests == other.Manifests && t.Image == other.Image && t.Source == other.Source && t.Tags == other.Tags && t.Origin == other.Origin &&
+	return t == other || t.At == other.At && t.Manifests == other.Manifests && t.Image == other.Image && t.Source == other.Source && t.Rollout == other.Rollout && t.Deployed == other.Deployed && t.Tags == other.Tags && t.Origin == other.Origin &&
 		slices.EqualFunc(t.Files, other.Files, func(a, b File) bool { return a.Path == b.Path && a.Edit == b.Edit })
 }
 

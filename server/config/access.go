@@ -2,10 +2,11 @@ package config
 
 // Access allows something. Everything that it names must hold.
 type Access struct {
-	// Who is allowed it: exactly one of push, dispatch, job, token and poll. Required.
+	// Who is allowed it: exactly one of push, dispatch, job, token, poll and revert. Required.
 	Who Who `yaml:"who"`
-	// May are the rights: order for push, dispatch and poll; order and read for a job; read,
-	// order, retry, cancel, rollback, hold, stop and override for a token. Required.
+	// May are the rights: order for push, dispatch and poll; order, read and report for a
+	// job; rollback for revert; read, order, retry, cancel, rollback, hold, stop, override
+	// and report for a token. Required.
 	May []string `yaml:"may"`
 	// Apps are the apps that it reaches; "*" is all. Required but for a token, where
 	// the default is all.
@@ -27,6 +28,9 @@ type Who struct {
 	Token string `yaml:"token"`
 	// Poll is what tallyman finds in registries, where an environment has image.poll.
 	Poll *PollAccess `yaml:"poll"`
+	// Revert is tallyman itself, which goes back from what failed, where an environment has
+	// rollout.revert; {} is all that there is to say.
+	Revert *RevertAccess `yaml:"revert"`
 }
 
 // Push is the events of a registry.
@@ -47,6 +51,9 @@ type PollAccess struct {
 	// registry.example.com:5000. Required.
 	Registries []string `yaml:"registries"`
 }
+
+// RevertAccess is tallyman itself, which goes back from what failed. It has no fields.
+type RevertAccess struct{}
 
 // Dispatch is the dispatches of one GitHub repository.
 type Dispatch struct {

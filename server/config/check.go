@@ -54,6 +54,9 @@ func (c *Config) setDefaults() {
 			s.Issuers = []string{"https://token.actions.githubusercontent.com"}
 		}
 	}
+	for i := range c.ArgoCD {
+		c.ArgoCD[i].URL = strings.TrimRight(c.ArgoCD[i].URL, "/") // one spelling: an instance is known by it
+	}
 	for i := range c.Discover {
 		byDefault(&c.Discover[i].Manifests, DefaultRepository)
 	}
@@ -70,6 +73,7 @@ func (c *Config) setDefaults() {
 		byDefault(&env.HandEdits, "respect")
 		byDefault(&env.AfterHold, "newest")
 		env.Image.setDefaults()
+		env.Rollout.setDefaults(len(c.ArgoCD) > 0)
 		c.Environments[name] = env
 	}
 }
@@ -128,6 +132,7 @@ func (c *Config) check() error {
 	}
 	c.checkImages(report)
 	c.checkPullRequests(report)
+	c.checkRollouts(report)
 	c.checkHolds(report)
 	c.checkDiscover(report)
 	if len(c.Apps) == 0 && len(c.Discover) == 0 {

@@ -47,6 +47,9 @@ type Config struct {
 	// Registries say how registries are asked for images, for environments with image.
 	// Those of ECR, and those that answer without credentials, need none.
 	Registries []Registry `yaml:"registries"`
+	// ArgoCD are the instances of Argo CD that are asked whether what was written runs.
+	// Default: none is asked.
+	ArgoCD []ArgoCD `yaml:"argocd"`
 	// Sources are the senders that are listened to. At least one is required.
 	Sources Sources `yaml:"sources"`
 	// Limits bound what unauthenticated senders can take.
@@ -181,6 +184,8 @@ type Environment struct {
 	// Image says what images must be before they are written; {} is that they are in
 	// their registry. Default: images are written without being looked for.
 	Image *Image `yaml:"image"`
+	// Rollout says how it is found out whether what was written runs.
+	Rollout Rollout `yaml:"rollout"`
 	// Manifests is the name of the manifest repository that has this environment's
 	// files. Default: default, which is that of manifests.
 	Manifests string `yaml:"manifests"`
@@ -228,6 +233,10 @@ type App struct {
 	// Source is the repository on GitHub that the app's image is built from, as owner/name:
 	// it is told what happens to the app's updates. Default: GitHub is not told.
 	Source string `yaml:"source"`
+	// ArgoCD are the Applications of Argo CD that deploy the app, by environment, each as
+	// PROJECT/APPLICATION or PROJECT/NAMESPACE/APPLICATION. Default: they are found by the
+	// app's files.
+	ArgoCD map[string]string `yaml:"argocd"`
 	// Manifests is the name of the manifest repository that has this app's files.
 	// Default: the environment's.
 	Manifests string `yaml:"manifests"`

@@ -67,7 +67,7 @@ func TestDefaults(t *testing.T) {
 		File:    "charts/{app}/values-{env}.yaml",
 		Set:     config.Sets{{Key: ".image.tag", Value: "{tag}"}},
 		Environments: map[string]config.Environment{
-			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update", Downgrades: "supersede", HandEdits: "respect", AfterHold: "newest", Write: "push"},
+			"dev": {Tags: config.Tags{Match: "main-[0-9a-f]{7,40}"}, Coalesce: "none", Commits: "one-per-update", Downgrades: "supersede", HandEdits: "respect", AfterHold: "newest", Write: "push", Rollout: config.Rollout{By: "none"}},
 		},
 		Holds: config.Holds{PinFor: 72 * time.Hour, PinAtMost: 720 * time.Hour},
 		Apps:  map[string]config.App{"myshop-api": {}},
@@ -108,6 +108,7 @@ manifests:
   subject: "{env}: {app} {tag} {digest} {repository}"
   batchSubject: "{env}: {count}"
   signing: {sshKeyFile: /run/sign, openPGPKeyFile: /run/pgp}
+argocd: [{url: "http://localhost:8080/argo/", tokenFile: /run/argo, caFile: /run/ca, projects: [p, q]}]
 sources:
   github:
     secretFiles: [a, b]
@@ -127,19 +128,20 @@ access:
     apps: [api]
     environments: [dev]
   - {who: {token: ops}, may: [cancel]}
+  - {who: {revert: {}}, may: [rollback], apps: ["*"], environments: [dev]}
 file: apps/{env}/{app}.yaml
 also: [{file: 'a/{app}', set: [{key: .a}]}, {file: b}]
 set: [{key: .tag}, {key: .digest, value: "{digest}", create: true, inside: .v, anchor: follow, follows: [.a], replaces: [mirror.example/api]},
   {key: .x.y, create: parents}]
 environments:
-  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, handEdits: overwrite, afterHold: all, file: dev.yaml, set: kustomize, also: [{file: c}]}
-  prod: {tags: {semver: "2"}, write: pull-request, pullRequest: {merge: auto, labels: [deploy]}}
+  dev: {tags: {match: x, semver: "1"}, coalesce: newest, commits: one-per-batch, downgrades: allow, handEdits: overwrite, afterHold: all, file: dev.yaml, set: kustomize, also: [{file: c}], rollout: {by: argocd, timeout: 1h, revert: true}}
+  prod: {tags: {semver: "2"}, write: pull-request, pullRequest: {merge: auto, labels: [deploy]}, rollout: {by: reports}}
 freezes:
   - {name: weekend, environments: [dev], apps: [api], zone: Europe/Berlin, reason: nobody is in, weekly: [{from: Fri 16:00, until: Mon 08:00}]}
   - {name: year-end, zone: UTC, once: [{from: 2026-12-19 18:00, until: "2027-01-04"}]}
 holds: {pinFor: 1h, pinAtMost: 24h}
 apps:
-  api: {repository: registry.example/api, environments: [dev], tags: {match: "y", semver: "2"}, source: shop/api, file: api.yaml, set: [{key: .x}], also: []}
+  api: {repository: registry.example/api, environments: [dev], tags: {match: "y", semver: "2"}, source: shop/api, argocd: {dev: q/ns/api}, file: api.yaml, set: [{key: .x}], also: []}
 `)
 	want := config.Config{
 		Listen: "127.0.0.1:18080", AdminListen: "[::1]:19090", PProf: true, ProbeListen: ":18081", Store: "sqlite:///srv/t.db",
@@ -153,6 +155,7 @@ apps:
 			Subject:     "{env}: {app} {tag} {digest} {repository}", BatchSubject: "{env}: {count}",
 			Signing: config.Signing{SSHKeyFile: "/run/sign", OpenPGPKeyFile: "/run/pgp"},
 		},
+		ArgoCD: []config.ArgoCD{{URL: "http://localhost:8080/argo", TokenFile: "/run/argo", CAFile: "/run/ca", Projects: []string{"p", "q"}}},
 		Sources: config.Sources{
 			GitHub:      &config.GitHub{SecretFiles: []string{"a", "b"}, EventTypes: []string{"one", "two"}},
 			EventBridge: &config.EventBridge{Auth: "basic", Header: "Authorization", Username: "bridge", SecretFiles: []string{"c"}},
@@ -172,6 +175,7 @@ apps:
 				RunnerEnvironment: "self-hosted", ActorIDs: []int64{3}}},
 				May: []string{"order", "read"}, Apps: []string{"api"}, Environments: []string{"dev"}},
 			{Who: config.Who{Token: "ops"}, May: []string{"cancel"}},
+			{Who: config.Who{Revert: &config.RevertAccess{}}, May: []string{"rollback"}, Apps: []string{"*"}, Environments: []string{"dev"}},
 		},
 		File: "apps/{env}/{app}.yaml",
 		Also: []config.Also{{File: "a/{app}", Set: config.Sets{{Key: ".a"}}}, {File: "b"}},
@@ -180,10 +184,10 @@ apps:
 		Environments: map[string]config.Environment{"dev": {
 			Tags: config.Tags{Match: "x", Semver: "1"}, Coalesce: "newest", Commits: "one-per-batch", Downgrades: "allow", HandEdits: "overwrite", AfterHold: "all", Write: "push", File: "dev.yaml",
 			Set:  config.Sets{{Key: `.images[] | select(.name == {app} or .name == {repository} or .newName == {repository}) | .newTag`, Value: "{tag}"}},
-			Also: []config.Also{{File: "c"}},
+			Also: []config.Also{{File: "c"}}, Rollout: config.Rollout{By: "argocd", Timeout: time.Hour, Revert: true},
 		}, "prod": {
 			Tags: config.Tags{Semver: "2"}, Coalesce: "newest", Commits: "one-per-update", Downgrades: "supersede", HandEdits: "respect", AfterHold: "newest",
-			Write: "pull-request", PullRequest: &config.PullRequest{Merge: "auto", Labels: []string{"deploy"}},
+			Write: "pull-request", PullRequest: &config.PullRequest{Merge: "auto", Labels: []string{"deploy"}}, Rollout: config.Rollout{By: "reports", Timeout: 15 * time.Minute},
 		}},
 		Freezes: []config.Freeze{
 			{Name: "weekend", Environments: []string{"dev"}, Apps: []string{"api"}, Zone: "Europe/Berlin", Reason: "nobody is in", Weekly: []config.Window{{From: "Fri 16:00", Until: "Mon 08:00"}}},
@@ -191,7 +195,7 @@ apps:
 		},
 		Holds: config.Holds{PinFor: time.Hour, PinAtMost: 24 * time.Hour},
 		Apps: map[string]config.App{"api": {
-			Repository: "registry.example/api", Environments: []string{"dev"}, Tags: &config.Tags{Match: "y", Semver: "2"}, Source: "shop/api", File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
+			Repository: "registry.example/api", Environments: []string{"dev"}, Tags: &config.Tags{Match: "y", Semver: "2"}, Source: "shop/api", ArgoCD: map[string]string{"dev": "q/ns/api"}, File: "api.yaml", Set: config.Sets{{Key: ".x"}}, Also: []config.Also{},
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -53,6 +53,9 @@ func fields(into map[string]string, path string, v reflect.Value) {
 			}
 			return
 		}
+		if v.NumField() == 0 { // it is there, or not
+			into[path] = ""
+		}
 		for i := range v.NumField() {
 			fields(into, strings.TrimPrefix(path+"."+v.Type().Field(i).Tag.Get("yaml"), "."), v.Field(i))
 		}
@@ -108,15 +111,17 @@ func written(v reflect.Value) string {
 // The reference has a row for every field, with the default that it has, and none
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
-	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "    tags:", "    image: {}\n    tags:", "myshop-api: {}", "myshop-api: {repositories: {dev: given}, tags: {match: given}}").Replace(minimal)+
-		"registries: [{host: docker.io}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
+	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "    tags:", "    image: {}\n    tags:", "myshop-api: {}", "myshop-api: {repositories: {dev: given}, tags: {match: given}, argocd: {dev: given/given}}").Replace(minimal)+
+		"registries: [{host: docker.io}]\nargocd: [{url: 'https://given', tokenFile: given, projects: [given]}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, revert: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
 	dev := c.Environments["dev"]
 	dev.PullRequest = parse(t, strings.Replace(minimal, "    tags:", "    write: pull-request\n    tags:", 1)).Environments["dev"].PullRequest
 	c.Environments["dev"] = dev
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
-	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>", "apps.<name>.tags.match", "discover[].file", "registries[].host"} // minimal has them
+	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>", "apps.<name>.tags.match", "discover[].file", "registries[].host",
+		"argocd[].url", "argocd[].tokenFile", "argocd[].projects", "apps.<name>.argocd.<name>"} // minimal has them
+	want["environments.<name>.rollout.by"] = "" // which depends
 	for _, field := range given {
 		want[field] = ""
 	}
@@ -142,7 +147,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 		}
 		required := strings.HasPrefix(byDefault, "required")
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
-			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file", "discover[].file", "registries[].host",
+			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file", "discover[].file", "registries[].host", "argocd[].url", "argocd[].tokenFile", "argocd[].projects",
 			"freezes[].name", "freezes[].zone", "freezes[].weekly[].from", "freezes[].weekly[].until", "freezes[].once[].from", "freezes[].once[].until",
 			"sources.sns.topics", "api.oidc.audience",
 			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.poll.registries", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",

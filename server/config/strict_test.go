@@ -131,7 +131,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, backup, log, shutdown, manifests, repositories, registries, sources, limits, api, access, file, set, also, environments, freezes, holds, discover, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, backup, log, shutdown, manifests, repositories, registries, argocd, sources, limits, api, access, file, set, also, environments, freezes, holds, discover, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},
@@ -148,14 +148,14 @@ func TestWrongShapes(t *testing.T) {
 		{"access: [{who: {dispatch: {repositoryID: '7', sender: x}}}]", []string{
 			"access[0].who.dispatch.repositoryID: must be a whole number, without quotes (line 1)",
 			"access[0].who.dispatch.sender: is not a field; there are repository, repositoryID, installationID, senders, senderIDs (line 1)"}},
-		{"access: [{who: {group: x}}]", []string{"access[0].who.group: is not a field; there are push, dispatch, job, token, poll (line 1)"}},
+		{"access: [{who: {group: x}}]", []string{"access[0].who.group: is not a field; there are push, dispatch, job, token, poll, revert (line 1)"}},
 		{"access: [{can: x}]", []string{"access[0].can: is not a field; there are who, may, apps, environments (line 1)"}},
 		{"sources: {sns: {topic: x}}", []string{"sources.sns.topic: is not a field; there are topics (line 1)"}},
 		{"sources: {eventbridge: {key: s3cret}}", []string{"sources.eventbridge.key: is not a field; there are auth, header, username, secretFiles (line 1)"}},
-		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, commits, downgrades, handEdits, afterHold, write, pullRequest, image, manifests, file, set, also (line 3)"}},
+		{"environments:\n  dev:\n    branch: x", []string{"environments.dev.branch: is not a field; there are tags, coalesce, commits, downgrades, handEdits, afterHold, write, pullRequest, image, rollout, manifests, file, set, also (line 3)"}},
 		{"environments: {dev: {tags: {glob: x}}}", []string{"environments.dev.tags.glob: is not a field; there are match, semver (line 1)"}},
 		{"environments: {dev: {set: [{}, {path: x}]}}", []string{"environments.dev.set[1].path: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 1)"}},
-		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, tags, source, manifests, file, set, also (line 1)"}},
+		{"apps: {api: {image: x}}", []string{"apps.api.image: is not a field; there are repository, repositories, environments, tags, source, argocd, manifests, file, set, also (line 1)"}},
 		{"set:\n  - key: x\n    val: y", []string{"set[0].val: is not a field; there are key, value, create, inside, anchor, follows, replaces (line 3)"}},
 
 		{"listen: a:1\nfile: x\nlisten: b:2", []string{"listen: is given twice (line 3)"}},
@@ -175,7 +175,7 @@ func TestWrongShapes(t *testing.T) {
 		{"sources: {github: [a]}", []string{"sources.github: must be a map with some of: secretFiles, eventTypes (line 1)"}},
 		{"sources: github", []string{"sources: must be a map with some of: github, eventbridge, sns (line 1)"}},
 		{"environments: [dev]", []string{"environments: must be a map of names (line 1)"}},
-		{"environments: {dev: main}", []string{"environments.dev: must be a map with some of: tags, coalesce, commits, downgrades, handEdits, afterHold, write, pullRequest, image, manifests, file, set, also (line 1)"}},
+		{"environments: {dev: main}", []string{"environments.dev: must be a map with some of: tags, coalesce, commits, downgrades, handEdits, afterHold, write, pullRequest, image, rollout, manifests, file, set, also (line 1)"}},
 		{"set: {key: .x}", []string{"set: must be a list (line 1)"}},
 		{"set: [.image.tag]", []string{"set[0]: must be a map with some of: key, value, create, inside, anchor, follows, replaces (line 1)"}},
 		{"set: [{key: .x, create: maybe}]", []string{"set[0].create: must be true, false or parents (line 1)"}},
