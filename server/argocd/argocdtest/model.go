@@ -17,7 +17,7 @@ type App struct {
 	Ours    int // the index in Sources of the one whose branch moves
 	Image   string
 	Digests map[string]string // by tag, of what the pods run; default: one that is made of the tag
-	Kind    string // of the workload: Deployment, which is the default, or Rollout
+	Kind    string            // of the workload: Deployment, which is the default, or Rollout
 
 	Revision, Tag string // that it runs in the beginning, synced and healthy
 

@@ -3,12 +3,7 @@ package argocdtest
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"net/url"
-	"path"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -32,63 +27,6 @@ type Frame struct {
 	Refresh bool
 	Status  int
 	Body    json.RawMessage
-}
-
-// recording is a file of a recorded story.
-type recording struct {
-	At      float64 `json:"at_seconds"`
-	Request struct {
-		Line string `json:"line"`
-	} `json:"request"`
-	Response struct {
-		Status int             `json:"status"`
-		Body   json.RawMessage `json:"body"`
-	} `json:"response"`
-}
-
-// ReadStory reads a recorded story, a folder of JSON files, as far as it is of one
-// Application. Requests that others made are left out: what they did is in the answers.
-func ReadStory(from fs.FS, folder, project, name string) (Story, error) {
-	story := Story{Project: project, Namespace: Namespace, Name: name}
-	files, err := fs.Glob(from, path.Join(folder, "*.json"))
-	if err != nil || len(files) == 0 {
-		return Story{}, fmt.Errorf("no recordings in %s: %w", folder, err)
-	}
-	for _, file := range files {
-		text, err := fs.ReadFile(from, file)
-		if err != nil {
-			return Story{}, err
-		}
-		var r recording
-		if err := json.Unmarshal(text, &r); err != nil {
-			return Story{}, fmt.Errorf("%s: %w", file, err)
-		}
-		if frame, ok := r.frame(name); ok {
-			story.Frames = append(story.Frames, frame)
-		}
-	}
-	slices.SortStableFunc(story.Frames, func(a, b Frame) int { return int(a.At - b.At) })
-	return story, nil
-}
-
-// frame is the recording's, if it is of the Application and a get-only account could see it.
-func (r *recording) frame(name string) (Frame, bool) {
-	line := strings.Fields(r.Request.Line)
-	if len(line) < 2 || line[0] != http.MethodGet {
-		return Frame{}, false
-	}
-	u, err := url.Parse(line[1])
-	below, ok := strings.CutPrefix(u.EscapedPath(), "/api/v1/applications/"+name)
-	if err != nil || !ok || below != "" && below[0] != '/' {
-		return Frame{}, false
-	}
-	below = strings.TrimPrefix(below, "/")
-	query := u.Query()
-	if _, known := params[below]; !known || query.Get("refresh") == "hard" || r.Response.Status == http.StatusForbidden && !query.Has("project") {
-		return Frame{}, false // a 403 for want of project= is a client's mistake
-	}
-	at := time.Duration(r.At * float64(time.Second))
-	return Frame{At: at, Path: below, Refresh: query.Has("refresh"), Status: r.Response.Status, Body: r.Response.Body}, true
 }
 
 // Play has an Application answer with a story, which begins now.
