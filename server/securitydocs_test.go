@@ -22,6 +22,7 @@ func TestSecurityRights(t *testing.T) {
 		gitops.KindJob:      {Job: &access.Job{Repository: "a/b", RepositoryID: "1", OwnerID: "2", Refs: []string{"refs/heads/main"}, Events: []string{"push"}}},
 		gitops.KindToken:    {Token: "ops"},
 		gitops.KindPoll:     {Poll: &access.Poll{Registries: []string{"ghcr.io"}}},
+		gitops.KindRevert:   {Revert: true},
 	}
 	var want strings.Builder
 	want.WriteString("| Principal |")
@@ -45,6 +46,8 @@ func TestSecurityRights(t *testing.T) {
 				c.Tokens = []string{"ops"}
 			case gitops.KindPoll:
 				c.Polled = map[string][]string{"dev": {"ghcr.io"}}
+			case gitops.KindRevert:
+				c.Reverted = []string{"dev"}
 			}
 			_, err := access.New(c)
 			want.WriteString(map[bool]string{true: " yes |", false: " no |"}[err == nil])

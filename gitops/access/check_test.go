@@ -61,7 +61,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 	}
 	for want, edit := range map[string]func(*access.Config){
 		"access[3].who: must be exactly one of push, dispatch, job, token, poll and revert": onRule(ofBoard, func(r *access.Rule) { r.Who.Push = &access.Push{Source: "eventbridge"} }),
-		`access[3].who.token: "board" is not configured in api.tokens`:              func(c *access.Config) { c.Tokens = []string{"ops"} },
+		`access[3].who.token: "board" is not configured in api.tokens`:                      func(c *access.Config) { c.Tokens = []string{"ops"} },
 
 		"access[0].may: must name at least one right: a push can have order":                                   onRule(ofPush, func(r *access.Rule) { r.May = nil }),
 		`access[0].may[1]: "read" is not a right that a push can have: it can have order`:                      onRule(ofPush, func(r *access.Rule) { r.May = append(r.May, gitops.RightRead) }),
