@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"gitops/guard":                       {"gitops"},
 	"gitops/starter":                     {"gitops", "gitops/discover", "gitops/policy", "gitops/values"},
 	"gitops/history":                     {"gitops", "gitops/git"},
+	"gitops/contain":                     {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/landing", "gitops/rollout"},
 	"gitops/branch":                      {"gitops", "gitops/git"},
 	"gitops/edit":                        {"gitops", "gitops/branch", "gitops/git", "gitops/message", "gitops/values"},
 	"gitops/manifest":                    {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/handedit", "gitops/history", "gitops/landing", "gitops/message"},
@@ -98,7 +99,7 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/survey":                      {"gitops", "gitops/branch", "gitops/discover", "gitops/git", "gitops/history", "gitops/starter", "gitops/values"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/image", "gitops/inspect", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/proposals", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane", "gitops/rollout", "gitops/topic",
+	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/contain", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/image", "gitops/inspect", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/proposals", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane", "gitops/rollout", "gitops/topic",
 		"server/api", "server/apphistory", "server/argocd", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/feedback", "server/follow", "server/forge/github", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests
