@@ -156,13 +156,10 @@ func (l *leader) useInstances(all []Instance) {
 	before := l.instances
 	l.instances = nil
 	for _, now := range all {
-		at := slices.IndexFunc(before, func(i *instance) bool { return i.Name == now.Name })
+		at := slices.IndexFunc(before, func(i *instance) bool { return i.Argo == now.Argo })
 		if at < 0 {
 			l.instances = append(l.instances, &instance{Instance: now})
 			continue
-		}
-		if i := before[at]; i.Argo != now.Argo { // another client has another list
-			i.Instance, i.listDue, i.listWant = now, time.Time{}, true
 		}
 		l.instances = append(l.instances, before[at])
 	}
@@ -219,7 +216,11 @@ func (l *leader) record() {
 		all[Standing{f.update.Environment, f.state}]++
 	}
 	l.Recorder.Open(all)
+	away := make(map[string]bool)
 	for _, i := range l.instances {
-		l.Recorder.Away(i.Name, i.trouble(l.Now()) != "" || i.hung >= hungMost)
+		away[i.Name] = away[i.Name] || i.trouble(l.Now()) != "" || i.hung >= hungMost
+	}
+	for name, is := range away {
+		l.Recorder.Away(name, is)
 	}
 }

@@ -34,14 +34,14 @@ type Site interface {
 	// Followed is how an app is followed. It is not known while the branches were not looked
 	// at yet that may name the app.
 	Followed(environment, app string) (f Followed, known bool)
-	// Instances are the Argo CDs that are asked, in the order of the configuration. Their
-	// names differ.
+	// Instances are the Argo CDs that are asked, in the order of the configuration.
 	Instances() []Instance
 }
 
-// Instance is one Argo CD.
+// Instance is one Argo CD, or some of its projects. It is the same as long as its Argo, which
+// is comparable, is.
 type Instance struct {
-	Name string // its address
+	Name string // for metrics
 	Argo
 }
 
