@@ -1,6 +1,9 @@
 package gitops
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // Clip bounds a text that somebody else wrote, such as a payload's, for a sentence that
 // has it: to so many bytes, and to one line.
@@ -15,4 +18,11 @@ func Clip(text string, most int) string {
 		return strings.ToValidUTF8(text[:most], "") + "..."
 	}
 	return text
+}
+
+// OneLine makes one line of words, in which nothing ends a line for any reader, nothing
+// hides or turns around other text, and which is not too long, like [Clip].
+func OneLine(words string, most int) string {
+	fields := strings.FieldsFunc(strings.ToValidUTF8(words, "?"), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	return Clip(strings.Join(fields, " "), most)
 }

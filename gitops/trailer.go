@@ -8,12 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // The trailers of a commit, of which each update in it has the first and the second,
-// and the others as far as they are known. The last four say what a person's order asked
-// for beside its tag ([Terms]).
+// and the others as far as they are known. The last five say what a person's order, or a
+// revert of tallyman's, asked for beside its tag ([Terms]).
 const (
 	TrailerUpdate    = "Tallyman-Update"
 	TrailerDelivery  = "Tallyman-Delivery"
@@ -23,6 +22,7 @@ const (
 	TrailerPinUntil  = "Tallyman-Pin-Until" // in RFC 3339
 	TrailerOverride  = "Tallyman-Override"
 	TrailerRollsBack = "Tallyman-Rolls-Back"
+	TrailerReverts   = "Tallyman-Reverts" // the id of the update whose rollout failed
 )
 
 // maxReasonBytes is how much of a person's words a trailer has.
@@ -104,18 +104,11 @@ func (t *Terms) writeTrailers(b *strings.Builder) {
 	if !t.PinUntil.IsZero() {
 		until = t.PinUntil.UTC().Format(time.RFC3339)
 	}
-	for _, line := range [][2]string{{TrailerReason, t.Reason}, {TrailerPinUntil, until}, {TrailerOverride, t.Override}, {TrailerRollsBack, t.RollsBack}} {
-		if words := oneLine(line[1], maxReasonBytes); words != "" {
+	for _, line := range [][2]string{{TrailerReason, t.Reason}, {TrailerPinUntil, until}, {TrailerOverride, t.Override}, {TrailerRollsBack, t.RollsBack}, {TrailerReverts, t.Reverts}} {
+		if words := OneLine(line[1], maxReasonBytes); words != "" {
 			fmt.Fprintf(b, "%s: %s\n", line[0], words)
 		}
 	}
-}
-
-// oneLine makes one line of a person's words, in which nothing ends a line for any reader,
-// nothing hides or turns around other text, and which is not too long.
-func oneLine(words string, most int) string {
-	fields := strings.FieldsFunc(strings.ToValidUTF8(words, "?"), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
-	return Clip(strings.Join(fields, " "), most)
 }
 
 // ParseTrailers reads what a commit's message says of updates. It takes the trailers
@@ -140,8 +133,8 @@ func ParseTrailers(message []byte) (updates []UpdateTrailer) {
 			u.Actor = value
 		case TrailerRelease:
 			u.parseRelease(value)
-		case TrailerReason, TrailerPinUntil, TrailerOverride, TrailerRollsBack:
-			u.parseTerm(key, oneLine(value, 2*maxReasonBytes))
+		case TrailerReason, TrailerPinUntil, TrailerOverride, TrailerRollsBack, TrailerReverts:
+			u.parseTerm(key, OneLine(value, 2*maxReasonBytes))
 		}
 	}
 	return updates
@@ -159,6 +152,8 @@ func (u *UpdateTrailer) parseTerm(key, value string) {
 		t.Override = value
 	case TrailerRollsBack:
 		t.RollsBack = value
+	case TrailerReverts:
+		t.Reverts = value
 	case TrailerPinUntil:
 		until, err := time.Parse(time.RFC3339, value)
 		if t.PinUntil = until.UTC(); err != nil || t.PinUntil.Year() < 1 || t.PinUntil.Year() > 9999 { // which JSON does not have

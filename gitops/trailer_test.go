@@ -19,7 +19,7 @@ func TestTrailersAreReadBackAsTheyWereWritten(t *testing.T) {
 	pushed := gitops.Update{ID: "u3", Delivery: key, Environment: "prod", App: "shop", Tag: "v2.0.0", OnlyUp: true, EventTime: at, AcceptedAt: at.Add(time.Second), Sequence: 9}
 	capitals := gitops.Update{ID: "u4", Delivery: key, Environment: "Prod", App: "Shop.API", AcceptedAt: at, Sequence: 10}
 	back := gitops.Update{ID: "u5", Delivery: key, Environment: "prod", App: "shop", AcceptedAt: at, Sequence: 11, Terms: &gitops.Terms{
-		Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", PinUntil: at.Add(72 * time.Hour).In(time.FixedZone("", 3600)),
+		Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", Reverts: "u3", PinUntil: at.Add(72 * time.Hour).In(time.FixedZone("", 3600)),
 	}}
 	plain := gitops.Update{ID: "u6", Delivery: key, Environment: "prod", App: "shop", AcceptedAt: at, Sequence: 12, Terms: &gitops.Terms{Passes: []gitops.BlockKind{gitops.BlockPin}}}
 	message := "chore: 3 updates (dev)\n\n* squashed\n\n" + sent.Trailers() + "\nmore words\n" + undated.Trailers() + pushed.Trailers() + capitals.Trailers() + back.Trailers() + plain.Trailers()
@@ -29,7 +29,7 @@ func TestTrailersAreReadBackAsTheyWereWritten(t *testing.T) {
 		{Update: "u3", Delivery: key, Environment: "prod", App: "shop", Event: at, Accepted: at.Add(time.Second), Sequence: 9, Pushed: "v2.0.0"},
 		{Update: "u4", Delivery: key, Environment: "Prod", App: "Shop.API", Accepted: at, Sequence: 10},
 		{Update: "u5", Delivery: key, Environment: "prod", App: "shop", Accepted: at, Sequence: 11, Terms: &gitops.Terms{
-			Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", PinUntil: at.Add(72 * time.Hour),
+			Reason: "it fails: 4711", Override: "ann said so", RollsBack: "v2.0.0", Reverts: "u3", PinUntil: at.Add(72 * time.Hour),
 		}},
 		{Update: "u6", Delivery: key, Environment: "prod", App: "shop", Accepted: at, Sequence: 12},
 	}
@@ -48,7 +48,7 @@ var hostileWords = []string{
 // A person's words are one line of the message, and say nothing of another update.
 func TestAReasonForgesNoTrailer(t *testing.T) {
 	for _, words := range hostileWords {
-		u := gitops.Update{ID: "u", Delivery: gitops.DeliveryKey{Source: "api", ID: "1"}, Environment: "prod", App: "shop", Terms: &gitops.Terms{Reason: words, Override: words, RollsBack: words}}
+		u := gitops.Update{ID: "u", Delivery: gitops.DeliveryKey{Source: "api", ID: "1"}, Environment: "prod", App: "shop", Terms: &gitops.Terms{Reason: words, Override: words, RollsBack: words, Reverts: words}}
 		lines := strings.FieldsFunc(u.Trailers(), func(r rune) bool { return strings.ContainsRune("\n\r\v\f\x00\u0085\u2028\u2029", r) })
 		for _, line := range lines {
 			key, value, _ := strings.Cut(line, ": ")
@@ -60,7 +60,7 @@ func TestAReasonForgesNoTrailer(t *testing.T) {
 		if len(got) != 1 || got[0].Update != "u" || got[0].App != "shop" || (got[0].Terms == nil) != (words == "\n") {
 			t.Fatalf("%q is read as %+v", words, got)
 		}
-		if said := got[0].Terms; said != nil && (said.Reason != said.Override || said.Reason != said.RollsBack || strings.ContainsAny(said.Reason, "\n\u2028\u202e")) {
+		if said := got[0].Terms; said != nil && (said.Reason != said.Override || said.Reason != said.RollsBack || said.Reason != said.Reverts || strings.ContainsAny(said.Reason, "\n\u2028\u202e")) {
 			t.Errorf("%q is read as %+v", words, got)
 		}
 	}
@@ -95,14 +95,14 @@ func TestTrailersThatCannotBeReadAreLeftOut(t *testing.T) {
 // Whatever a message says, an update in it has the lines behind its own.
 func FuzzParseTrailers(f *testing.F) {
 	f.Add([]byte("x\n\nTallyman-Update: u\nTallyman-Delivery: a/b\nTallyman-Actor: c\nTallyman-Release: dev/shop accepted 2026-01-02T15:04:05Z 7 event 2026-01-02T15:04:04Z\n"))
-	f.Add([]byte("x\n\nTallyman-Update: u\nTallyman-Reason: it fails\nTallyman-Pin-Until: 2026-01-05T15:04:05Z\nTallyman-Override: now\nTallyman-Rolls-Back: v2\n"))
+	f.Add([]byte("x\n\nTallyman-Update: u\nTallyman-Reason: it fails\nTallyman-Pin-Until: 2026-01-05T15:04:05Z\nTallyman-Override: now\nTallyman-Rolls-Back: v2\nTallyman-Reverts: u0\n"))
 	for _, words := range hostileWords {
 		f.Add([]byte(words))
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		words := string(message)
-		u := gitops.Update{ID: "u", Terms: &gitops.Terms{Reason: words, Override: words, RollsBack: words}}
-		if n := strings.Count(u.Trailers(), "\n"); n > 6 || len(gitops.ParseTrailers([]byte(u.Trailers()))) != 1 {
+		u := gitops.Update{ID: "u", Terms: &gitops.Terms{Reason: words, Override: words, RollsBack: words, Reverts: words}}
+		if n := strings.Count(u.Trailers(), "\n"); n > 7 || len(gitops.ParseTrailers([]byte(u.Trailers()))) != 1 {
 			t.Errorf("%q makes %d lines: %q", words, n, u.Trailers())
 		}
 		updates := gitops.ParseTrailers(message)
@@ -113,7 +113,7 @@ func FuzzParseTrailers(f *testing.F) {
 			if (u.App != "" || u.Environment != "") && u.Accepted.IsZero() {
 				t.Errorf("%+v has no time", u)
 			}
-			if said := u.Terms; said != nil && strings.ContainsAny(said.Reason+said.Override+said.RollsBack, "\n\r\u2028\u2029\u0085") {
+			if said := u.Terms; said != nil && strings.ContainsAny(said.Reason+said.Override+said.RollsBack+said.Reverts, "\n\r\u2028\u2029\u0085") {
 				t.Errorf("%+v has words of more than one line", u)
 			}
 		}

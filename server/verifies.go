@@ -120,7 +120,7 @@ func (v *verifier) images(ctx context.Context, g *generation, to *catalog.Target
 func (v *verifier) applications(ctx context.Context, g *generation, to *catalog.Target, f *verify.Facts) {
 	settings := g.repositories[to.Manifests].settings
 	file := rollout.Manifest{Repository: settings.URL, Branch: settings.Branch, File: to.Files[0].Path}
-	found := findReading(ctx, g.verifiable(), file, to.Deployed)
+	found := findReading(ctx, g.argoCDs.askable(), file, to.Deployed)
 	f.Near, f.Err = found.near, found.err
 	f.Applications = make([]verify.Application, min(len(found.all), mostReading))
 	var each sync.WaitGroup

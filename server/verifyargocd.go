@@ -28,13 +28,19 @@ type askable interface {
 	Page(ref argocd.Ref) string
 }
 
-// indexed is an instance with its index.
-type indexed struct {
+// withIndex is an instance with its index.
+type withIndex struct {
 	*argocd.Client
 	*argocd.Index
 }
 
-var _ askable = indexed{}
+// askable are those of a configuration.
+func (all argoCDs) askable() (asks []askable) {
+	for _, a := range all {
+		asks = append(asks, withIndex{a.client, a.index})
+	}
+	return asks
+}
 
 // readingApp is an Application that reads an app's file.
 type readingApp struct {

@@ -61,6 +61,11 @@ func (s Subjects) Of(updates []gitops.Update) string {
 			fmt.Fprintf(&b, "- %s to %s\n", u.App, u.Tag)
 		}
 	}
+	for _, u := range updates {
+		if u.Terms != nil && u.Terms.Reverts != "" {
+			fmt.Fprintf(&b, "\ntallyman reverts %s in %s to %s, because what it had written before did not run.\n", u.App, u.Environment, u.Tag)
+		}
+	}
 	b.WriteByte('\n')
 	for _, u := range updates {
 		b.WriteString(u.Trailers())

@@ -29,14 +29,19 @@ Tallyman-Release: prod/shop accepted 2026-11-27T12:00:00Z 7
 Tallyman-Pin-Until: 2026-11-30T12:00:00Z
 Tallyman-Rolls-Back: 1.4.2
 `
+	reverts := update("1.4.1", &gitops.Terms{Reason: "1.4.2 is degraded", RollsBack: "1.4.2", Reverts: "u0"})
+	const plainly = "\ntallyman reverts shop in prod to 1.4.1, because what it had written before did not run.\n\n"
+	const ofRevert = "Tallyman-Reason: 1.4.2 is degraded\nTallyman-Rolls-Back: 1.4.2\nTallyman-Reverts: u0\n"
 	for name, c := range map[string]struct {
 		updates []gitops.Update
 		want    string
 	}{
-		"alone":      {[]gitops.Update{back}, "revert: shop back to 1.4.1 (prod)\n\n" + trailers + terms},
-		"an order":   {[]gitops.Update{update("1.4.1", nil)}, "chore: bump shop to 1.4.1 (prod)\n\n" + trailers},
-		"a reason":   {[]gitops.Update{update("1.4.1", &gitops.Terms{Reason: "it fails"})}, "chore: bump shop to 1.4.1 (prod)\n\n" + trailers + "Tallyman-Reason: it fails\n"},
-		"in several": {[]gitops.Update{update("1.4.3", nil), back}, "chore: 2 updates (prod)\n\n- shop to 1.4.3\n- shop to 1.4.1\n\n" + trailers + trailers + terms},
+		"alone":       {[]gitops.Update{back}, "revert: shop back to 1.4.1 (prod)\n\n" + trailers + terms},
+		"an order":    {[]gitops.Update{update("1.4.1", nil)}, "chore: bump shop to 1.4.1 (prod)\n\n" + trailers},
+		"a reason":    {[]gitops.Update{update("1.4.1", &gitops.Terms{Reason: "it fails"})}, "chore: bump shop to 1.4.1 (prod)\n\n" + trailers + "Tallyman-Reason: it fails\n"},
+		"a revert":    {[]gitops.Update{reverts}, "revert: shop back to 1.4.1 (prod)\n" + plainly + trailers + ofRevert},
+		"with others": {[]gitops.Update{update("1.4.3", nil), reverts}, "chore: 2 updates (prod)\n\n- shop to 1.4.3\n- shop to 1.4.1\n" + plainly + trailers + trailers + ofRevert},
+		"in several":  {[]gitops.Update{update("1.4.3", nil), back}, "chore: 2 updates (prod)\n\n- shop to 1.4.3\n- shop to 1.4.1\n\n" + trailers + trailers + terms},
 	} {
 		if got := subjects.Of(c.updates); got != c.want {
 			t.Errorf("%s: the message is\n%s\nwant\n%s", name, got, c.want)
@@ -47,7 +52,7 @@ Tallyman-Rolls-Back: 1.4.2
 // A person's words pass: they are one line. A name of more than one line does not.
 func TestWhatWouldWriteLinesOfItsOwn(t *testing.T) {
 	forged := "x\nTallyman-Update: forged"
-	words := update("1.4.1", &gitops.Terms{Reason: forged, Override: forged, RollsBack: forged})
+	words := update("1.4.1", &gitops.Terms{Reason: forged, Override: forged, RollsBack: forged, Reverts: forged})
 	if err := message.Check(words); err != nil {
 		t.Errorf("a reason of two lines: %v", err)
 	}

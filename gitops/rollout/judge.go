@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
@@ -53,8 +54,21 @@ func Judge(s Subject, l Look, m Memory) (Verdict, Memory) {
 	if l.Newer && !v.State.Final() && len(j.wants.Containing) == 0 && !j.wants.Tree && !j.wants.Managed {
 		v.State, v.Reason = gitops.RolloutSuperseded, "another tag was written before it was known to run"
 	}
-	v.Reason = gitops.Clip(strings.TrimRight(v.Reason, ". "), longestReason)
+	v.Reason = gitops.Clip(tidy(v.Reason), longestReason)
 	return v, j.after
+}
+
+var (
+	command  = regexp.MustCompile("`([a-z]+ [a-z]+) [^`]*`")
+	tempFile = regexp.MustCompile(` "(/[a-z]+)*/[0-9]+"`)
+)
+
+// tidy makes one line of what Argo CD says, without what changes from try to try and says
+// nothing: the options of commands, and the names of files that are gone.
+func tidy(reason string) string {
+	reason = strings.Join(strings.Fields(reason), " ")
+	reason = command.ReplaceAllString(reason, "`$1`")
+	return strings.TrimRight(tempFile.ReplaceAllString(reason, ""), ". ")
 }
 
 func is(state gitops.RolloutState, reason string) Verdict {
@@ -96,7 +110,7 @@ func (j *judgement) decide() Verdict {
 		return j.notYet(op, has, revision)
 	}
 	if op.running && op.at != Contained && op.at != "" {
-		return is(gitops.RolloutWaiting, op.blocks())
+		return j.blocked(op)
 	}
 	if a.Status.Sync.Status == synced {
 		return j.applied(op, "")
@@ -127,7 +141,7 @@ func (j *judgement) notYet(op operation, has Containment, revision string) Verdi
 	case op.running && op.at == Contained && !op.dryRun:
 		return is(gitops.RolloutSyncing, op.words())
 	case op.running && op.revision != "":
-		return is(gitops.RolloutWaiting, op.blocks())
+		return j.blocked(op)
 	case has == Elsewhere:
 		return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+", which does not have this commit: the branch was pushed by force, or another is followed")
 	case has == OtherTag:
@@ -136,6 +150,14 @@ func (j *judgement) notYet(op operation, has Containment, revision string) Verdi
 		return is(gitops.RolloutWaiting, "Argo CD does not say with which commit it compares")
 	}
 	return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+" and has not looked at this commit")
+}
+
+// blocked is for an Application that is busy with a revision without the update.
+func (j *judgement) blocked(op operation) Verdict {
+	if op.at == OtherTag && j.Commit != "" {
+		return is(gitops.RolloutSuperseded, "the file has another tag at "+short(op.revision))
+	}
+	return is(gitops.RolloutWaiting, op.blocks())
 }
 
 // outOfSync is for an Application that has the update in git, and not yet in the cluster as far

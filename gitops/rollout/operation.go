@@ -83,12 +83,12 @@ func (o operation) blocks() string {
 
 // words is what the operation says, and what failed in it.
 func (o operation) words() string {
-	words := strings.TrimRight(o.message, ". ")
+	words := tidy(o.message)
 	if o.applied == nil {
 		return words
 	}
 	for _, r := range o.applied.Resources {
-		if (r.Status == "SyncFailed" || r.HookPhase == "Failed" || r.HookPhase == "Error") && !strings.Contains(words, r.Message) {
+		if (r.Status == "SyncFailed" || r.HookPhase == "Failed" || r.HookPhase == "Error") && !strings.Contains(words, tidy(r.Message)) {
 			words = join(words, r.words(r.Message))
 		}
 	}
@@ -112,5 +112,5 @@ func join(one, other string) string {
 	if one == "" || other == "" {
 		return one + other
 	}
-	return one + "; " + other
+	return strings.TrimRight(one, ". ") + "; " + other
 }

@@ -12,7 +12,7 @@ var scpForm = regexp.MustCompile(`^(?:[^@:/]+@)?(\[[0-9A-Fa-f:.]+\]|[^@:/\[\]]+)
 // sameRepository reports whether two URLs are of one repository: over HTTP or SSH, with a user
 // or without, at whatever port, with .git or without, in capitals or not.
 func sameRepository(one, other string) bool {
-	return one != "" && repositoryName(one) == repositoryName(other)
+	return one != "" && (one == other || repositoryName(one) == repositoryName(other))
 }
 
 // repositoryName is HOST/PATH of a repository, which its URLs have in common.

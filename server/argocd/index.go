@@ -162,11 +162,17 @@ func compact(a *rollout.Application, words map[string]string) indexed {
 // maxNear is how many that come close are told.
 const maxNear = 5
 
-// match looks through what is known.
+// match looks through what is known. Reading a repository's URL takes most of a match, and a
+// few URLs are those of thousands of Applications: each is read once.
 func (x *Index) match(m rollout.Manifest) (matches []Match, near []string) {
+	same := make(map[string]bool)
 	for _, l := range x.listings() {
 		for _, e := range l.entries {
-			sources, almost := rollout.Match(rollout.Application{Spec: e.spec}, m)
+			spec, ok := e.inRepository(m, same)
+			if !ok {
+				continue
+			}
+			sources, almost := rollout.Match(rollout.Application{Spec: spec}, m)
 			switch {
 			case len(sources) > 0:
 				matches = append(matches, Match{e.ref, sources})
@@ -176,4 +182,44 @@ func (x *Index) match(m rollout.Manifest) (matches []Match, near []string) {
 		}
 	}
 	return matches, near
+}
+
+// inRepository is the spec with the manifest's own URL for sources that are of its repository,
+// and none for the others; ok is false where there are only others. It notes in same which
+// URLs are of the repository.
+func (e *indexed) inRepository(m rollout.Manifest, same map[string]bool) (spec rollout.Spec, ok bool) {
+	spec = e.spec
+	if spec.SourceHydrator != nil {
+		return spec, true
+	}
+	rewritten := func(s rollout.Source) rollout.Source {
+		known, asked := same[s.RepoURL]
+		if !asked {
+			known = isRepository(s.RepoURL, m)
+			same[s.RepoURL] = known
+		}
+		if s.RepoURL = ""; known {
+			s.RepoURL, ok = m.Repository, true
+		}
+		return s
+	}
+	if s := spec.Source; s != nil {
+		one := rewritten(*s)
+		spec.Source = &one
+	}
+	if len(spec.Sources) > 0 {
+		spec.Sources = slices.Clone(spec.Sources)
+	}
+	for i, s := range spec.Sources {
+		spec.Sources[i] = rewritten(s)
+	}
+	return spec, ok
+}
+
+// isRepository reports whether a URL is of the manifest's repository: whether a source of all
+// of it, on the manifest's branch, would read the manifest.
+func isRepository(url string, m rollout.Manifest) bool {
+	all := rollout.Source{RepoURL: url, TargetRevision: m.Branch}
+	sources, _ := rollout.Match(rollout.Application{Spec: rollout.Spec{Source: &all}}, m)
+	return len(sources) > 0
 }
