@@ -2,7 +2,6 @@ package contain
 
 import (
 	"context"
-	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/edit"
@@ -37,10 +36,8 @@ func (r *Reader) TagBefore(ctx context.Context, q Question) (string, error) {
 	return tag, err
 }
 
-// tagNowAge is how old the branch may be that TagNow reads.
-const tagNowAge = time.Second
-
-// TagNow returns the tag that the file has at the branch's tip, and the tip's name. The tag is
+// TagNow returns the tag that the file has at the branch's tip, and the tip's name: it asks the
+// git server where the branch is, and of a branch that did not move no more. The tag is
 // "" where the file is not there or has no tag that can be read. Errors are as of Containment.
 func (r *Reader) TagNow(ctx context.Context, path string, reader edit.TagReader) (tag, tip string, err error) {
 	ctx, leave, err := r.enter(ctx)
@@ -49,7 +46,7 @@ func (r *Reader) TagNow(ctx context.Context, path string, reader edit.TagReader)
 	}
 	defer leave()
 	err = r.try(ctx, func() error {
-		if err := r.refresh(ctx, tagNowAge, path); err != nil {
+		if err := r.refresh(ctx, 0, path); err != nil {
 			return err
 		}
 		tip = r.base.Tip.String()
