@@ -57,10 +57,10 @@ func (f Facts) rollout() (argo, cluster Line) {
 			ofArgo.Text, ofCluster.Text = a.Name+": "+ofArgo.Text, a.Name+": "+ofCluster.Text
 		}
 		images := append(cluster.Images, ofCluster.Images...)
-		if i == 0 || worse(argo.Word, ofArgo.Word) != argo.Word {
+		if i == 0 || Worse(argo.Word, ofArgo.Word) != argo.Word {
 			argo = ofArgo
 		}
-		if i == 0 || worse(cluster.Word, ofCluster.Word) != cluster.Word {
+		if i == 0 || Worse(cluster.Word, ofCluster.Word) != cluster.Word {
 			cluster = ofCluster
 		}
 		slices.Sort(images)

@@ -124,13 +124,13 @@ func Compare(f Facts) Report {
 	argo, cluster := f.rollout()
 	r.Lines = []Line{f.registry(), f.manifest(), argo, cluster}
 	for _, l := range r.Lines {
-		r.Result = worse(r.Result, l.Word)
+		r.Result = Worse(r.Result, l.Word)
 	}
 	return r
 }
 
-// worse is the word that counts more.
-func worse(a, b Word) Word {
+// Worse is the word that counts more.
+func Worse(a, b Word) Word {
 	for _, w := range Words() {
 		if w == a || w == b {
 			return w

@@ -166,7 +166,7 @@ func TestTheLinesHaveWhatProgramsRead(t *testing.T) {
 func TestTheWorstWordIsTheResult(t *testing.T) {
 	for i, a := range Words() {
 		for j, b := range Words() {
-			if got := worse(a, b); got != Words()[min(i, j)] {
+			if got := Worse(a, b); got != Words()[min(i, j)] {
 				t.Errorf("of %s and %s it is %s", a, b, got)
 			}
 		}
