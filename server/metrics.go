@@ -24,6 +24,7 @@ type metrics struct {
 	proposals    proposalMetrics
 	feedback     feedbackMetrics
 	notify       *notifyMetrics
+	rollouts     rolloutMetrics
 	auditLost    prometheus.Counter
 	requests     *prometheus.HistogramVec // to the public listener
 	connections  connectionMetrics
@@ -47,6 +48,7 @@ func newMetrics(v Version) *metrics {
 	m.proposals = newProposalMetrics(m.registry)
 	m.feedback = newFeedbackMetrics(m.registry)
 	m.notify = newNotifyMetrics(m.registry)
+	m.rollouts = newRolloutMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",
 	})

@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"gitops/guard":                       {"gitops"},
 	"gitops/starter":                     {"gitops", "gitops/discover", "gitops/policy", "gitops/values"},
 	"gitops/history":                     {"gitops", "gitops/git"},
+	"gitops/contain":                     {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/landing", "gitops/rollout"},
 	"gitops/branch":                      {"gitops", "gitops/git"},
 	"gitops/edit":                        {"gitops", "gitops/branch", "gitops/git", "gitops/message", "gitops/values"},
 	"gitops/manifest":                    {"gitops", "gitops/branch", "gitops/edit", "gitops/git", "gitops/handedit", "gitops/history", "gitops/landing", "gitops/message"},
@@ -64,7 +65,8 @@ var mayImport = map[string][]string{
 	"gitops/proposals/proposalstest":     {"gitops", "gitops/git", "gitops/proposals"},
 	"server/webhook":                     {"gitops", "gitops/image", "gitops/queue"}, // the queue for its bounds
 	"server/webhook/github":              {"gitops", "server/webhook"},
-	"server/api":                         {"gitops", "gitops/access", "gitops/acts", "gitops/gate", "gitops/queue", "server/webhook"},
+	"server/api":                         {"gitops", "gitops/access", "gitops/acts", "gitops/gate", "gitops/queue", "server/verify", "server/webhook"},
+	"server/verify":                      {"gitops", "gitops/image", "gitops/rollout"},
 	"server/argocd":                      {"gitops", "gitops/rollout"},
 	"server/argocd/argocdtest":           {},
 	"server/apphistory":                  {"gitops", "gitops/git", "gitops/history", "gitops/values", "server/api"},
@@ -92,6 +94,7 @@ var mayImport = map[string][]string{
 	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp", "server/lease"},
 	"server/notify":                      {"gitops", "gitops/queue", "server/lease"},
 	"server/lease":                       {"gitops/queue"},
+	"server/follow":                      {"gitops", "gitops/queue", "gitops/rollout"},
 	"server/githubapp/githubtest":        {"gitops/manifest/gitserver", "server/secrettest"},
 	"server/forge/github":                {"gitops", "gitops/git", "gitops/proposals", "server/githubapp"},
 	"server/oidc":                        {"gitops"},
@@ -99,12 +102,12 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/survey":                      {"gitops", "gitops/branch", "gitops/discover", "gitops/git", "gitops/history", "gitops/starter", "gitops/values"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/image", "gitops/inspect", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/proposals", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane", "gitops/topic",
-		"server/api", "server/apphistory", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/feedback", "server/forge/github", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/notify", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
+	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/contain", "gitops/discover", "gitops/gate", "gitops/git", "gitops/guard", "gitops/history", "gitops/image", "gitops/inspect", "gitops/lane", "gitops/manifest", "gitops/policy", "gitops/proof", "gitops/proposals", "gitops/queue", "gitops/queue/archive", "gitops/queue/postgres", "gitops/queue/sqlite", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/rollout", "gitops/topic", "gitops/values",
+		"server/api", "server/apphistory", "server/argocd", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/feedback", "server/follow", "server/forge/github", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/notify", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/verify", "server/webhook", "server/webhook/ecr", "server/webhook/github", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests
-	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "server/githubapp/githubtest", "server/survey", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/starter", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
-	"cmd/tallyman/client":       {"server/api", "gitops"},
+	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "server/githubapp/githubtest", "server/survey", "server/verify", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/starter", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman/client":       {"server/api", "server/verify", "gitops"},
 	"cmd/tallyman-bench/ledger": {"gitops"},
 	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
 }
