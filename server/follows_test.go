@@ -67,6 +67,20 @@ func (r *running) followedTo(id string) gitops.Update {
 	}
 }
 
+// awaitSeries waits for a series, which is about to have a value.
+func (r *running) awaitSeries(name string, want float64) {
+	r.t.Helper()
+	for began := time.Now(); ; {
+		got, ok := gather(r.t.(*testing.T), r.Server)[name]
+		if ok && got == want {
+			return
+		}
+		if time.Since(began) > 30*time.Second {
+			r.t.Fatalf("%s is %v", name, got)
+		}
+	}
+}
+
 // What is written is followed until it runs, over the network and by real git. Argo CD looks
 // since it is asked to, and what others commit afterwards changes nothing.
 func TestAWrittenUpdateIsFollowed(t *testing.T) {
@@ -89,15 +103,11 @@ func TestAWrittenUpdateIsFollowed(t *testing.T) {
 	if s.must(err); head.HealthyID != u.ID {
 		t.Errorf("%+v", head)
 	}
-	series := gather(t, r.Server)
 	for name, want := range map[string]float64{
 		`tallyman_rollouts_total{environment="dev",outcome="healthy"}`: 1, `tallyman_rollout_seconds{environment="dev"}`: 1,
 		`tallyman_argocd_refreshes_total{cause="first",instance="HOST"}`: 1, `tallyman_argocd_away{instance="HOST"}`: 0,
 	} {
-		name = strings.ReplaceAll(name, "HOST", r.current().argoCDs[0].client.Instance())
-		if got, ok := series[name]; !ok || got != want {
-			t.Errorf("%s is %v", name, got)
-		}
+		r.awaitSeries(strings.ReplaceAll(name, "HOST", r.current().argoCDs[0].client.Instance()), want)
 	}
 	other := r.settled(r.order("second", `{"app": "worker", "environment": "dev", "tag": "main-0000001"}`).delivery(t, 202).Updates[0].ID)
 	if u, err := r.store.Update(t.Context(), other.ID); err != nil || u.State != gitops.Committed {
