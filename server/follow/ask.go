@@ -57,7 +57,7 @@ func (l *leader) take(a answer) {
 // askDue begins the requests that are due, and returns how long none will be.
 func (l *leader) askDue() (wait time.Duration) {
 	wait = lookEvery
-	if l.left() <= 0 || l.asks.Err() != nil {
+	if l.lease.Left() <= 0 || l.asks.Err() != nil {
 		return wait // another may ask now
 	}
 	wait = l.revertDue()

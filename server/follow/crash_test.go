@@ -14,14 +14,8 @@ import (
 // life has four updates written: of one the webhook is lost, the second takes the place of the
 // first, the third of another app is never ready, and the fourth cannot be applied.
 func (s *site) life() (ids [4]string) {
-	s.hubs[0].set(func() {
-		s.hubs[0].lost = true
-		for _, a := range s.hubs[0].apps {
-			if a.name == "web" {
-				a.takes = time.Hour
-			}
-		}
-	})
+	s.hubs[0].set(func() { s.hubs[0].lost = true })
+	s.hubs[0].tune("web", func(a *app) { a.takes = time.Hour })
 	ids[0] = s.write("api", "1.0.0")
 	s.pass(time.Second)
 	ids[1] = s.write("api", "1.0.1")
@@ -36,8 +30,8 @@ func newLife(t *testing.T) *site {
 	s := newSite(t, 1)
 	s.hubs[0].deploy("web")
 	s.follow("web", 5*time.Minute)
-	s.hubs[0].deploy("job").change = failedSync
-	s.in.how[gitops.Place{Environment: "prod", App: "job"}] = follow.Followed{By: follow.ByArgoCD, Timeout: 5 * time.Minute, Revert: true, File: fileOf("job")}
+	s.hubs[0].deploy("job", func(a *app) { a.change = failedSync })
+	s.configure("job", func(how *follow.Followed) { how.Revert = true })
 	s.start("the one before")() // there is a checkpoint: without one nothing of before is followed
 	s.store.calls, s.hubs[0].calls = 0, nil
 	return s

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/rollout"
+	"github.com/tallyman-dev/tallyman/server/follow"
 )
 
 // Revert implements [follow.Reverter].
@@ -30,10 +31,8 @@ func (s *site) revertFails(err error) {
 
 // wantsRevert has api gone back from where it fails, as it does now.
 func (s *site) wantsRevert() {
-	how := s.in.how[apiInProd]
-	how.Revert = true
-	s.in.how[apiInProd] = how
-	s.hubs[0].app("api").change = failedSync
+	s.configure("api", func(how *follow.Followed) { how.Revert = true })
+	s.hubs[0].tune("api", func(a *app) { a.change = failedSync })
 }
 
 // failedSync is an Application whose last sync failed.
@@ -58,16 +57,14 @@ func TestWhatFailsIsReverted(t *testing.T) {
 func TestWhatIsNotReverted(t *testing.T) {
 	play(t, func(s *site) {
 		s.wantsRevert()
-		s.hubs[0].app("api").change = nil
-		s.hubs[0].app("api").takes = time.Hour
+		s.hubs[0].tune("api", func(a *app) { a.change = nil })
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		s.write("api", "1.0.0")
 		s.pass(time.Second)
 		s.write("api", "1.0.1")
 		s.pass(16 * time.Minute)
-		how := s.in.how[apiInProd]
-		how.Revert = false
-		s.in.how[apiInProd] = how
-		s.hubs[0].app("api").change = func(a *rollout.Application) { a.Status.Health.Status = "Degraded" }
+		s.configure("api", func(how *follow.Followed) { how.Revert = false })
+		s.hubs[0].tune("api", func(a *app) { a.change = func(a *rollout.Application) { a.Status.Health.Status = "Degraded" } })
 		id := s.write("api", "1.0.2")
 		s.pass(time.Minute)
 		s.expect(id, gitops.RolloutDegraded, "")

@@ -89,12 +89,26 @@ func newSite(t *testing.T, instances int) *site {
 
 // follow has an app followed by Argo CD.
 func (s *site) follow(app string, timeout time.Duration) {
-	s.in.how[gitops.Place{Environment: "prod", App: app}] = follow.Followed{By: follow.ByArgoCD, Timeout: timeout, File: fileOf(app)}
+	s.configure(app, func(how *follow.Followed) { how.Timeout = timeout })
 }
 
-// reload puts another configuration in force.
-func (s *site) reload(change func(c *inForce)) {
+// configure changes how an app is followed: by Argo CD, where nothing else was said of it.
+func (s *site) configure(app string, change func(how *follow.Followed)) {
+	place := gitops.Place{Environment: "prod", App: app}
+	s.replace(func(c *inForce) {
+		how, ok := c.how[place]
+		if !ok {
+			how = follow.Followed{By: follow.ByArgoCD, Timeout: 5 * time.Minute, File: fileOf(app)}
+		}
+		change(&how)
+		c.how[place] = how
+	})
+}
+
+// replace puts another configuration in force.
+func (s *site) replace(change func(c *inForce)) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	next := *s.in
 	next.how = make(map[gitops.Place]follow.Followed)
 	for place, how := range s.in.how {
@@ -102,8 +116,12 @@ func (s *site) reload(change func(c *inForce)) {
 	}
 	change(&next)
 	s.in = &next
-	s.mu.Unlock()
-	s.pass(6 * time.Second) // it is looked at now and then
+}
+
+// reload is replace, and waits until it is looked at.
+func (s *site) reload(change func(c *inForce)) {
+	s.replace(change)
+	s.pass(6 * time.Second)
 }
 
 // check holds what must hold at any time: Argo CD was asked within its bounds, and each
