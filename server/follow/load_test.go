@@ -42,7 +42,7 @@ func TestFiveHundredAtOnce(t *testing.T) {
 		began, before := now(), heap()
 		defer s.start("this")()
 		s.pass(time.Second)
-		if n := s.store.reports; n > 8 {
+		if n := s.store.reports.Load(); n > 8 {
 			t.Errorf("%d transactions for the beginning", n)
 		}
 		s.pass(time.Minute)
@@ -62,7 +62,7 @@ func TestFiveHundredAtOnce(t *testing.T) {
 				t.Errorf("%d is %s, %q, since %s", n, r.State, r.Reason, r.Since.Sub(began))
 			}
 		}
-		t.Logf("%d calls, %d refreshes, %d transactions", s.hubs[0].count(""), s.hubs[0].count("refresh"), s.store.reports)
+		t.Logf("%d calls, %d refreshes, %d transactions", s.hubs[0].count(""), s.hubs[0].count("refresh"), s.store.reports.Load())
 		s.check()
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -253,6 +254,13 @@ func (s *site) path(id string) string {
 		}
 	}
 	return strings.Join(all, " ")
+}
+
+// counts are the verdicts that were counted, and what is open.
+func (s *site) counts() (ended []string, open map[follow.Standing]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ended), s.open
 }
 
 // site is a follow.Recorder.

@@ -24,8 +24,8 @@ func TestAnUpdateIsFollowedUntilItRuns(t *testing.T) {
 		if got := s.path(id); got != "waiting progressing healthy" {
 			t.Errorf("it was %s", got)
 		}
-		if len(s.ended) != 1 || s.ended[0] != id+" healthy" || len(s.open) != 0 {
-			t.Errorf("counted %v, and %v are open", s.ended, s.open)
+		if ended, open := s.counts(); len(ended) != 1 || ended[0] != id+" healthy" || len(open) != 0 {
+			t.Errorf("counted %v, and %v are open", ended, open)
 		}
 		before := s.hubs[0].count("")
 		s.pass(4 * time.Minute)
