@@ -58,6 +58,8 @@ func (s *script) calls(ctx context.Context) map[string]error {
 	_, errs["Take"] = s.q.Take(ctx, l, queue.TakeOptions{Limit: 1})
 	errs["Nudge"] = s.q.Nudge(ctx, []string{"dev"})
 	_, errs["Report"] = s.q.Report(ctx, l, queue.Report{})
+	_, errs["ReportRollouts"] = s.q.ReportRollouts(ctx, queue.Lease{}, nil)
+	_, errs["OpenRollouts"] = s.q.OpenRollouts(ctx)
 	_, errs["Delivery"] = s.q.Delivery(ctx, d.Key())
 	_, errs["Update"] = s.q.Update(ctx, "missing")
 	_, errs["Head"] = s.q.Head(ctx, "dev", "api")

@@ -133,6 +133,17 @@ var cases = []testCase{
 	{"Proposals/ClosedAndRetried", closedAndRetried},
 	{"Proposals/ClosedAndWritten", closedAndWritten},
 
+	{"Rollouts/Kept", rolloutsKept},
+	{"Rollouts/Steps", rolloutSteps},
+	{"Rollouts/Fenced", rolloutsFenced},
+	{"Rollouts/Final", rolloutsFinal},
+	{"Rollouts/NotWritten", rolloutsOfOthers},
+	{"Rollouts/Bounds", rolloutBounds},
+	{"Rollouts/LastHealthy", lastHealthy},
+	{"Rollouts/Open", openRollouts},
+	{"Rollouts/AtOnce", verdictsAtOnce},
+	{"Rollouts/WhileLanesWork", rolloutsWhileLanesWork},
+
 	{"Decisions/Refusals", refusals},
 	{"Decisions/Cancel", cancelled},
 

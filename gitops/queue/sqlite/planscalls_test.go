@@ -193,6 +193,7 @@ func useEverything(t *testing.T, s *Store) {
 			t.Fatalf("Retry of an older one: %v", err)
 		}
 		keep(s.proposeAndClose(ctx, l, i))
+		keep(s.rollOut(ctx, l, first+2))
 		keep(s.Release(ctx, l, i == 1))
 		_, err = s.Prune(ctx, time.Now().Add(time.Hour), 10)
 		keep(err)

@@ -76,10 +76,11 @@ func (tx *tx) rolling(reports []queue.RolloutReport) (map[string]*gitops.Update,
 	}
 	updates := make(map[string]*gitops.Update)
 	for _, id := range ids {
-		u, err := readSequence(context.Background(), tx.connection, sequences[id], asStored) // 0 is none's
-		if err == nil && u.ID != id {
-			err = gitops.Errorf(gitops.NotFound, "there is no update %s", id)
+		sequence, known := sequences[id]
+		if !known {
+			return nil, gitops.Errorf(gitops.NotFound, "there is no update %s", id)
 		}
+		u, err := readSequence(context.Background(), tx.connection, sequence, asStored)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func TestRefusalsAreAsRecorded(t *testing.T) {
 	clock := clocktest.New()
 	s := argocdtest.New(t, clock.Now)
 	tokens := map[string]string{
-		"tallyman": s.Token("myshop"), "projrole": s.Token("myshop"), "stranger": s.Token(), "nobody": "a.b.c",
+		"tallyman": s.Token("myshop"), "projrole": s.Token("myshop"), "without rights": s.Token(), "unknown": "a.b.c",
 		"tallyman, expired 1 s ago": s.TokenUntil(clock.Now().Add(time.Minute), "myshop"), "tallyman, revoked": s.Token("myshop"),
 	}
 	s.Revoke(tokens["tallyman, revoked"])
