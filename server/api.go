@@ -83,6 +83,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Holder:         s.holder,
 		AwaitQuiet:     s.awaitQuiet,
 		CheckNames:     g.checkHeld,
+		Reported:       g.reported,
 	})
 	for _, route := range g.api.Routes() {
 		r.With(s.guard(route.Pattern, bearerCredential(g.api))).Method(route.Method, route.Pattern, g.api.Logged(route, s.answer(route.Handle)))

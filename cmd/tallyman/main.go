@@ -52,7 +52,7 @@ Exit status, of every command:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
 	root.AddCommand(newServe(), newInit(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newSchema(), newVersion(),
 		newStatus(), newApps(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newClear(), newHistory(), newAudit(), newWatch(),
-		newRollback(), newPin(), newUnpin(), newFreeze(), newThaw(), newStop(), newResume(), newMarkBad(), newUnmarkBad(), newHolds(), newFreezes(), newWhy())
+		newRollback(), newPin(), newUnpin(), newFreeze(), newThaw(), newStop(), newResume(), newMarkBad(), newUnmarkBad(), newHealth(), newHolds(), newFreezes(), newWhy())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = cobra.ArbitraryArgs // what is no shell is refused with the list
