@@ -119,7 +119,9 @@ func TestAnAppThatIsKnownLater(t *testing.T) {
 
 // What is reported is waited for: what the follower gives is the beginning and the end.
 func TestWhatIsReported(t *testing.T) {
-	play(t, func(s *site) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1)
+		stop := s.start("this")
 		s.configure("api", func(how *follow.Followed) { how.By = follow.ByReports })
 		report := func(id string, state gitops.RolloutState) {
 			_, err := s.store.Model.ReportRollouts(t.Context(), queue.Lease{}, []queue.RolloutReport{{Update: id, Rollout: gitops.Rollout{State: state, By: "token:flux"}}})
@@ -133,6 +135,8 @@ func TestWhatIsReported(t *testing.T) {
 		s.pass(time.Hour)
 		s.expect(first, gitops.RolloutPaused, "")
 		report(first, gitops.RolloutProgressing)
+		stop()
+		defer s.start("next")() // who counts by what is recorded
 		s.pass(14 * time.Minute)
 		s.expect(first, gitops.RolloutProgressing, "")
 		s.pass(2 * time.Minute)

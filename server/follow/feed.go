@@ -80,10 +80,8 @@ func (l *leader) changed(ctx context.Context, u gitops.Update, ofRollout bool) e
 	case f != nil && u.Rollout != nil && f.how.By == ByReports:
 		l.reported(f, *u.Rollout)
 	case f != nil || known && how.By == "":
-	case u.Rollout == nil:
+	case u.Rollout == nil || u.Rollout.By != string(ByArgoCD):
 		return l.add(ctx, u)
-	case u.Rollout.By != string(ByArgoCD):
-		return l.addReported(ctx, u.ID)
 	} // else a follower has begun it: it was among the open ones, and is over
 	return nil
 }
@@ -96,19 +94,6 @@ func (l *leader) reported(f *followed, r gitops.Rollout) {
 	}
 }
 
-// addReported begins to follow an update that somebody reported of before. The change says
-// where it stood then: by now it may be over.
-func (l *leader) addReported(ctx context.Context, id string) error {
-	u, err := l.Store.Update(ctx, id)
-	if gitops.CodeOf(err) == gitops.NotFound || err == nil && u.Rollout != nil && u.Rollout.State.Final() {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return l.add(ctx, u)
-}
-
 // add begins to follow an update.
 func (l *leader) add(ctx context.Context, u gitops.Update) error {
 	head, err := l.Store.Head(ctx, u.Environment, u.App)
@@ -116,6 +101,16 @@ func (l *leader) add(ctx context.Context, u gitops.Update) error {
 		return err
 	}
 	how, _ := l.site.Followed(u.Environment, u.App)
+	if how.By != ByArgoCD || u.Rollout != nil && u.Rollout.By != string(ByArgoCD) {
+		// Somebody may have reported since the change, and the steps say how long it stood still.
+		u, err = l.Store.Update(ctx, u.ID)
+		if gitops.CodeOf(err) == gitops.NotFound || err == nil && u.Rollout != nil && u.Rollout.State.Final() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 	f := newFollowed(u, how)
 	f.takeNewer(head.Written, head.WrittenTag, head.WrittenID)
 	place := gitops.Place{Environment: u.Environment, App: u.App}
