@@ -105,7 +105,8 @@ func TestAWrittenUpdateIsFollowed(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		`tallyman_rollouts_total{environment="dev",outcome="healthy"}`: 1, `tallyman_rollout_seconds{environment="dev"}`: 1,
-		`tallyman_argocd_refreshes_total{cause="first",instance="HOST"}`: 1, `tallyman_argocd_away{instance="HOST"}`: 0,
+		`tallyman_argocd_refreshes_total{argocd="HOST",cause="first"}`: 1, `tallyman_argocd_away{argocd="HOST"}`: 0,
+		`tallyman_argocd_refreshes_total{argocd="HOST",cause="next"}`: 0, `tallyman_argocd_token_expires_timestamp_seconds{argocd="HOST"}`: 0, `tallyman_argocd_requests_total{argocd="HOST",result="unavailable"}`: 0,
 	} {
 		r.awaitSeries(strings.ReplaceAll(name, "HOST", r.current().argoCDs[0].client.Instance()), want)
 	}

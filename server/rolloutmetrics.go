@@ -14,7 +14,8 @@ import (
 var rolloutSeconds = []float64{1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600}
 
 // rolloutMetrics counts what comes of written updates in the cluster, and what Argo CD is
-// asked. It is a follow.Recorder and an argocd.Recorder.
+// asked. It is a follow.Recorder and an argocd.Recorder. The label of an Argo CD is no
+// "instance": Prometheus has that name for what it scrapes.
 type rolloutMetrics struct {
 	ended     *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
@@ -41,16 +42,16 @@ func newRolloutMetrics(registry *prometheus.Registry) rolloutMetrics {
 		}, []string{"environment", "state"}),
 		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_argocd_refreshes_total", Help: "How often Argo CD was asked to look at git: first where its webhook had not come 2 s after a push, and next where it had not looked after that.",
-		}, []string{"instance", "cause"}),
+		}, []string{"argocd", "cause"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_argocd_requests_total", Help: "Requests to Argo CD, by result: ok, or the code of the error.",
-		}, []string{"instance", "result"}),
+		}, []string{"argocd", "result"}),
 		away: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_argocd_away", Help: "1 while Argo CD does not answer, does not compare, or refuses its token, as this replica sees it.",
-		}, []string{"instance"}),
+		}, []string{"argocd"}),
 		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_argocd_token_expires_timestamp_seconds", Help: "When the token for Argo CD expires; 0 where it does not say, or was not used yet.",
-		}, []string{"instance"}),
+		}, []string{"argocd"}),
 		mu: new(sync.Mutex), followed: make(map[string]bool),
 	}
 	registry.MustRegister(m.ended, m.seconds, m.open, m.refreshes, m.requests, m.away, m.expires)
@@ -70,7 +71,7 @@ func (m rolloutMetrics) know(before, now *generation) {
 			}
 		}
 		for _, a := range before.argoCDs {
-			of := prometheus.Labels{"instance": a.client.Instance()}
+			of := prometheus.Labels{"argocd": a.client.Instance()}
 			if !now.asks(a.client.Instance()) {
 				for _, series := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.refreshes, m.requests, m.away, m.expires} {
 					series.DeletePartialMatch(of)

@@ -230,6 +230,7 @@ environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
   prod: {tags: {semver: ">=1.0.0"}, image: {poll: 1h}, write: pull-request}
 discover: [{file: "charts/{app}/values-{env}.yaml"}]
+argocd: [{url: "http://127.0.0.1:1", tokenFile: %[1]s/token, projects: [myshop]}]
 apps:
   myshop-api: {}
   myshop-web: {file: "web/values-{env}.yaml", repository: "127.0.0.1:1/web", environments: [prod]}

@@ -94,8 +94,11 @@ func (l *leader) reported(f *followed, r gitops.Rollout) {
 	}
 }
 
-// add begins to follow an update.
+// add begins to follow an update, unless it is followed.
 func (l *leader) add(ctx context.Context, u gitops.Update) error {
+	if l.open[u.ID] != nil {
+		return nil
+	}
 	head, err := l.Store.Head(ctx, u.Environment, u.App)
 	if err != nil {
 		return err

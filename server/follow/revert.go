@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -40,6 +41,9 @@ type revert struct {
 func (l *leader) toRevert(u gitops.Update, how Followed) {
 	if !how.Revert || u.Rollout.State != gitops.RolloutDegraded && u.Rollout.State != gitops.RolloutSyncFailed {
 		return
+	}
+	if slices.ContainsFunc(l.reverts, func(r *revert) bool { return r.update == u.ID }) {
+		return // a page that was not read to its end is read again
 	}
 	l.reverts = append(l.reverts, &revert{update: u.ID, before: l.cursor, since: l.Now(), due: l.Now()})
 }
