@@ -41,6 +41,7 @@ type parts struct {
 	receivers map[string]webhook.Receiver // by route
 	tokens    []api.Token
 	notifiers []notify.Notifier
+	reverts   bool         // some environment goes back from what fails
 	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
 	warnings  []*gitops.Error
 }
@@ -101,7 +102,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, polled: buildPolled(c), shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, notifiers: notifiers, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, polled: buildPolled(c), shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, notifiers: notifiers, reverts: len(reverted(c)) > 0, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

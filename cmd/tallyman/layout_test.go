@@ -94,7 +94,7 @@ var mayImport = map[string][]string{
 	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp", "server/lease"},
 	"server/notify":                      {"gitops", "gitops/queue", "server/lease"},
 	"server/lease":                       {"gitops/queue"},
-	"server/follow":                      {"gitops", "gitops/queue", "gitops/rollout"},
+	"server/follow":                      {"gitops", "gitops/queue", "gitops/rollout", "server/lease"},
 	"server/githubapp/githubtest":        {"gitops/manifest/gitserver", "server/secrettest"},
 	"server/forge/github":                {"gitops", "gitops/git", "gitops/proposals", "server/githubapp"},
 	"server/oidc":                        {"gitops"},

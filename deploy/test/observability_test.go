@@ -231,6 +231,7 @@ environments:
   prod: {tags: {semver: ">=1.0.0"}, image: {poll: 1h}, write: pull-request}
 discover: [{file: "charts/{app}/values-{env}.yaml"}]
 notify: [{name: ops, webhook: {url: "http://127.0.0.1:1/", secretFile: %[1]s/hook}}]
+argocd: [{url: "http://127.0.0.1:1", tokenFile: %[1]s/token, projects: [myshop]}]
 apps:
   myshop-api: {}
   myshop-web: {file: "web/values-{env}.yaml", repository: "127.0.0.1:1/web", environments: [prod]}

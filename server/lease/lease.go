@@ -52,6 +52,9 @@ func (l *Lease) Left() time.Duration {
 	return min(l.ends.Sub(now), l.ends.Round(0).Sub(now.Round(0)))
 }
 
+// Held is the lease as the store knows it, for what the store fences by it.
+func (l *Lease) Held() queue.Lease { return l.held }
+
 // Release gives the lease back, whatever has ended by then. Where the store does not answer
 // within 5 s it runs out.
 func (l *Lease) Release(ctx context.Context) {
