@@ -119,6 +119,9 @@ func (p parts) sources() []string {
 	if p.servesAPI() {
 		sources = append(sources, api.Source)
 	}
+	if p.reverts {
+		sources = append(sources, acts.RevertSource)
+	}
 	return sources
 }
 

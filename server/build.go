@@ -39,6 +39,7 @@ type parts struct {
 	polled    map[string]poll.Environment // by environment, of those that poll
 	receivers map[string]webhook.Receiver // by route
 	tokens    []api.Token
+	reverts   bool         // some environment goes back from what fails
 	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
 	warnings  []*gitops.Error
 }
@@ -97,7 +98,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, polled: buildPolled(c), shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, polled: buildPolled(c), shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, reverts: len(reverted(c)) > 0, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

@@ -24,7 +24,8 @@ type rolloutMetrics struct {
 	away      *prometheus.GaugeVec
 	expires   *prometheus.GaugeVec
 
-	mu *sync.Mutex // held to set what is open
+	mu       *sync.Mutex     // guards what follows
+	followed map[string]bool // environments
 }
 
 func newRolloutMetrics(registry *prometheus.Registry) rolloutMetrics {
@@ -50,7 +51,7 @@ func newRolloutMetrics(registry *prometheus.Registry) rolloutMetrics {
 		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_argocd_token_expires_timestamp_seconds", Help: "When the token for Argo CD expires; 0 where it does not say, or was not used yet.",
 		}, []string{"instance"}),
-		mu: new(sync.Mutex),
+		mu: new(sync.Mutex), followed: make(map[string]bool),
 	}
 	registry.MustRegister(m.ended, m.seconds, m.open, m.refreshes, m.requests, m.away, m.expires)
 	return m
@@ -65,6 +66,7 @@ func (m rolloutMetrics) know(before, now *generation) {
 				of := prometheus.Labels{"environment": environment}
 				m.ended.DeletePartialMatch(of)
 				m.seconds.DeletePartialMatch(of)
+				m.follow(environment, false)
 			}
 		}
 		for _, a := range before.argoCDs {
@@ -81,6 +83,7 @@ func (m rolloutMetrics) know(before, now *generation) {
 			continue
 		}
 		m.seconds.WithLabelValues(environment)
+		m.follow(environment, true)
 		for _, state := range gitops.RolloutStates() {
 			if state.Final() {
 				m.ended.WithLabelValues(environment, string(state))
@@ -127,9 +130,29 @@ func (m rolloutMetrics) Ended(u gitops.Update, r gitops.Rollout) {
 func (m rolloutMetrics) Open(now map[follow.Standing]int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.open.Reset()
-	for at, n := range now {
-		m.open.WithLabelValues(at.Environment, string(at.State)).Set(float64(n))
+	for environment := range m.followed {
+		for _, state := range gitops.RolloutStates() {
+			if !state.Final() {
+				m.open.WithLabelValues(environment, string(state)).Set(float64(now[follow.Standing{Environment: environment, State: state}]))
+			}
+		}
+	}
+}
+
+// follow has the series of what is open in an environment be there, or not.
+func (m rolloutMetrics) follow(environment string, followed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !followed {
+		delete(m.followed, environment)
+		m.open.DeletePartialMatch(prometheus.Labels{"environment": environment})
+		return
+	}
+	m.followed[environment] = true
+	for _, state := range gitops.RolloutStates() {
+		if !state.Final() {
+			m.open.WithLabelValues(environment, string(state))
+		}
 	}
 }
 

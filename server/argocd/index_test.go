@@ -106,13 +106,6 @@ func TestTheListIsMadeAgain(t *testing.T) {
 			t.Errorf("an Application that is gone: %s", got)
 		}
 		lists(7)
-		time.Sleep(10 * time.Second)
-		x.Forget(ref("api"))
-		x.Forget(argocd.Ref{Project: "other", Name: "api"})
-		if got := finds(x, "api"); got != "[{myshop/argocd/api [0]}] []" {
-			t.Errorf("an Application that was forgotten, and is there: %s", got)
-		}
-		lists(8)
 	})
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/tallyman-dev/tallyman/server/follow"
 )
 
-// life has three updates written: of one the webhook is lost and its pods take a while, the
-// second takes the place of the first, and the third of another app is never ready.
-func (s *site) life() (ids [3]string) {
+// life has four updates written: of one the webhook is lost, the second takes the place of the
+// first, the third of another app is never ready, and the fourth cannot be applied.
+func (s *site) life() (ids [4]string) {
 	s.hubs[0].set(func() {
 		s.hubs[0].lost = true
 		for _, a := range s.hubs[0].apps {
@@ -26,6 +26,7 @@ func (s *site) life() (ids [3]string) {
 	s.pass(time.Second)
 	ids[1] = s.write("api", "1.0.1")
 	ids[2] = s.write("web", "2.0.0")
+	ids[3] = s.write("job", "3.0.0")
 	s.pass(6 * time.Minute)
 	return ids
 }
@@ -35,21 +36,26 @@ func newLife(t *testing.T) *site {
 	s := newSite(t, 1)
 	s.hubs[0].deploy("web")
 	s.follow("web", 5*time.Minute)
+	s.hubs[0].deploy("job").change = failedSync
+	s.in.how[gitops.Place{Environment: "prod", App: "job"}] = follow.Followed{By: follow.ByArgoCD, Timeout: 5 * time.Minute, Revert: true, File: fileOf("job")}
 	s.start("the one before")() // there is a checkpoint: without one nothing of before is followed
 	s.store.calls, s.hubs[0].calls = 0, nil
 	return s
 }
 
 // lived holds a life to its verdicts. Each was counted once, or not at all by who died.
-func (s *site) lived(ids [3]string, what string) {
+func (s *site) lived(ids [4]string, what string) {
 	s.t.Helper()
-	for n, want := range []gitops.RolloutState{gitops.RolloutSuperseded, gitops.RolloutHealthy, gitops.RolloutTimedOut} {
+	for n, want := range []gitops.RolloutState{gitops.RolloutSuperseded, gitops.RolloutHealthy, gitops.RolloutTimedOut, gitops.RolloutSyncFailed} {
 		if r := s.rollout(ids[n]); r.State != want {
 			s.t.Errorf("%s: update %d is %s, %q, not %s", what, n, r.State, r.Reason, want)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !slices.Contains(s.reverts, ids[3]) {
+		s.t.Errorf("%s: reverted %v", what, s.reverts)
+	}
 	all := slices.Clone(s.ended)
 	slices.Sort(all)
 	if once := slices.Compact(slices.Clone(all)); len(once) != len(all) {

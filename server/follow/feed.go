@@ -42,7 +42,7 @@ func (l *leader) read(ctx context.Context) error {
 		}
 		for _, c := range changes {
 			for _, u := range updatesOf(c) {
-				if err := l.changed(ctx, u); err != nil {
+				if err := l.changed(ctx, u, c.Rollout); err != nil {
 					return err
 				}
 			}
@@ -62,8 +62,8 @@ func updatesOf(c queue.Change) []gitops.Update {
 	return nil
 }
 
-// changed takes an update as a change left it.
-func (l *leader) changed(ctx context.Context, u gitops.Update) error {
+// changed takes an update as a change left it, and whether the change is of its rollout.
+func (l *leader) changed(ctx context.Context, u gitops.Update, ofRollout bool) error {
 	if !u.State.Written() {
 		return nil
 	}
@@ -72,6 +72,9 @@ func (l *leader) changed(ctx context.Context, u gitops.Update) error {
 		f.takeNewer(u.Sequence, u.Tag, u.ID)
 	}
 	how, known := l.site.Followed(u.Environment, u.App)
+	if ofRollout && known {
+		l.toRevert(u, how)
+	}
 	f := l.open[u.ID]
 	switch {
 	case f != nil && u.Rollout != nil && f.how.By == ByReports:
@@ -172,7 +175,8 @@ func (l *leader) beginAtLatest(ctx context.Context, why error) error {
 // save keeps how far the feed was read. What it told of is recorded by then: else a crash
 // would lose it.
 func (l *leader) save(ctx context.Context) error {
-	if !l.begun || l.cursor == l.saved {
+	reached := l.reached()
+	if !l.begun || reached == l.saved {
 		return nil
 	}
 	for _, f := range l.open {
@@ -180,10 +184,10 @@ func (l *leader) save(ctx context.Context) error {
 			return nil
 		}
 	}
-	text, _ := json.Marshal(checkpoint{l.cursor}) // a text
+	text, _ := json.Marshal(checkpoint{reached}) // a text
 	if err := l.Store.SetCheckpoint(ctx, job, string(text)); err != nil {
 		return err
 	}
-	l.saved, l.savedAt = l.cursor, l.Now()
+	l.saved, l.savedAt = reached, l.Now()
 	return nil
 }

@@ -38,6 +38,7 @@ import (
 type Config struct {
 	Site     func() Site // in force now
 	Git      Git
+	Reverter Reverter
 	Store    Store
 	Recorder Recorder
 	Logger   *slog.Logger

@@ -30,6 +30,7 @@ type leader struct {
 	instances []*instance
 	readAgain time.Time // the store is asked for nothing before
 	reportAt  time.Time // nothing is recorded before
+	reverts   []*revert // in the order of the feed
 	failing   string    // why the store did not answer; "" when it did
 
 	answers chan answer

@@ -39,6 +39,8 @@ type site struct {
 	refreshed map[follow.Cause]int
 	away      map[string]bool
 	orders    int
+	reverts   []string // that were asked for
+	revertErr error
 }
 
 // inForce is a follow.Site.
@@ -129,7 +131,7 @@ func (s *site) launch(holder string) (stop, kill func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	f := follow.New(follow.Config{
-		Site: s.site, Git: s.git, Store: process, Recorder: s, Logger: slog.New(slog.NewJSONHandler(&s.log, nil)), Holder: holder, Now: now,
+		Site: s.site, Git: s.git, Reverter: s, Store: process, Recorder: s, Logger: slog.New(slog.NewJSONHandler(&s.log, nil)), Holder: holder, Now: now,
 	})
 	go func() {
 		defer close(ended)

@@ -21,7 +21,7 @@ var params = map[string][]string{
 var required = map[string][]string{
 	"":                  {"project"},
 	"resource-tree":     {"project"},
-	"managed-resources": {"project", "kind"},
+	"managed-resources": {"project"},
 	"resource":          {"project", "namespace", "resourceName", "version", "kind"},
 	"syncwindows":       {"project"},
 }
