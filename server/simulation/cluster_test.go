@@ -47,10 +47,10 @@ func (p clusterProfile) environments() []string { return slices.Sorted(maps.Keys
 type cluster struct {
 	w *world
 
-	mu      sync.Mutex
-	apps    map[release]*deployed
-	order   []release
-	outage  argoOutage
+	mu     sync.Mutex
+	apps   map[release]*deployed
+	order  []release
+	outage argoOutage
 }
 
 // argoOutage is how Argo CD answers for a while.

@@ -43,10 +43,12 @@ func (s followSite) Instances() []follow.Instance {
 	return []follow.Instance{{Name: argoAddress, Argo: argoLink(s)}}
 }
 
-func (uncounted) Ended(_ gitops.Update, r gitops.Rollout) { met.meet("a rollout was " + string(r.State)) }
-func (uncounted) Open(map[follow.Standing]int)            {}
-func (uncounted) Refreshed(string, follow.Cause)          { met.meet("Argo CD was asked to look at git") }
-func (uncounted) Away(string, bool)                       {}
+func (uncounted) Ended(_ gitops.Update, r gitops.Rollout) {
+	met.meet("a rollout was " + string(r.State))
+}
+func (uncounted) Open(map[follow.Standing]int)   {}
+func (uncounted) Refreshed(string, follow.Cause) { met.meet("Argo CD was asked to look at git") }
+func (uncounted) Away(string, bool)              {}
 
 // argoLink is one replica's way to Argo CD, and to git for what a revision has.
 type argoLink struct{ *replica }

@@ -22,7 +22,9 @@ func (p *process) OpenRollouts(context.Context) ([]gitops.Update, error) {
 }
 
 func (p *process) Changes(_ context.Context, after string, limit int) ([]queue.Change, error) {
-	return ask(p, "Changes", func(ctx context.Context, s *postgres.Store) ([]queue.Change, error) { return s.Changes(ctx, after, limit) }, nil)
+	return ask(p, "Changes", func(ctx context.Context, s *postgres.Store) ([]queue.Change, error) {
+		return s.Changes(ctx, after, limit)
+	}, nil)
 }
 
 func (p *process) Latest(context.Context) (string, error) {
