@@ -24,10 +24,10 @@ func newDemo() *cobra.Command {
 		Short: "Run a demonstration on this machine: events in, commits out",
 		Long: `Run a demonstration on this machine: make a manifest repository in a temporary
 directory, serve it with git over HTTP on the loopback interface, start tallyman on it,
-send it events as GitHub and EventBridge do, merge its pull requests, stop it, resume
-and roll back, and show each answer, the commits, the metrics that moved, and what
-status, explain, history and audit say afterwards. It needs git, uses no other network,
-and ends by itself.`,
+send it events as GitHub and EventBridge do, merge its pull requests, follow releases
+into a cluster that is played, stop it, resume and roll back, and show each answer, the
+commits, the metrics that moved, and what status, explain, history and audit say
+afterwards. It needs git, uses no other network, and ends by itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

@@ -46,10 +46,13 @@ func (r *demoRegistryServer) ServeHTTP(w http.ResponseWriter, req *http.Request)
 	}
 }
 
+// orderOfLate is the order of the image that comes late.
+var orderOfLate = []string{"update", demoLateApp, demoLateTag, "--env", "next", "--key", "search-" + demoLateTag}
+
 // orderLate orders an image that its registry does not have yet, shows what the update
 // waits for, and pushes it.
 func (d *demo) orderLate(ctx context.Context, out io.Writer) error {
-	if err := d.run(ctx, out, [][]string{{"update", demoLateApp, demoLateTag, "--env", "next"}}); err != nil {
+	if err := d.run(ctx, out, [][]string{orderOfLate}); err != nil {
 		return err
 	}
 	if err := d.server.await(ctx, func(line map[string]any) bool { return line["msg"] == "update waits for its image" }); err != nil {

@@ -26,6 +26,7 @@ type demo struct {
 	repository *gitserver.Repository
 	registry   *demoRegistryServer
 	forge      *demoForge
+	argo       *demoArgo
 	first      string // the commit that everything begins with
 	files      string // of that commit, one a line
 
@@ -67,6 +68,7 @@ func newDemoStage() (d *demo, err error) {
 	if d.first, err = d.repository.Commit(gitserver.Change{Message: "The shop's manifests", Files: files}); err != nil {
 		return d, err
 	}
+	d.argo = startDemoArgo(d.repository, d.first, d.registry.host)
 	d.files, err = d.repository.Git("ls-tree", "-r", "--name-only", "main")
 	return d, err
 }
@@ -84,6 +86,9 @@ func (d *demo) close() error {
 	}
 	if d.forge != nil {
 		problems = append(problems, d.forge.close())
+	}
+	if d.argo != nil {
+		problems = append(problems, d.argo.close())
 	}
 	if d.dir != "" {
 		problems = append(problems, os.RemoveAll(d.dir))
@@ -104,16 +109,19 @@ sources:
   eventbridge: {secretFiles: [%[1]s/eventbridge-key]}
 api:
   tokens: [{name: developer, file: %[1]s/api-token}]
+argocd:
+  - {url: "%[6]s", tokenFile: %[1]s/argocd-token, projects: [myshop]}
 access:
   - {who: {dispatch: {repository: myshop/myshop-api, repositoryID: 17273051}}, may: [order], apps: [myshop-api, myshop-web, myshop-jobs], environments: [dev, staging]}
   - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: ["*"], environments: [dev, staging]}
   - {who: {token: developer}, may: [read]}
+  - {who: {revert: {}}, may: [rollback], apps: ["*"], environments: [dev]}
   - {who: {token: developer}, may: [order, cancel, rollback, stop], environments: [dev, next, staging, prod]}
 environments:
-  dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}}
+  dev:     {tags: {match: 'main-[0-9a-f]{7,40}'}, rollout: {revert: true}}
   next:    {tags: {match: 'main-[0-9a-f]{7,40}'}, set: helm-digest, image: {wait: 1m}}
-  staging: {tags: {semver: ">=1.0.0-0"}}
-  prod:    {tags: {semver: ">=1.0.0"}, write: pull-request}
+  staging: {tags: {semver: ">=1.0.0-0"}, rollout: {by: none}}
+  prod:    {tags: {semver: ">=1.0.0"}, write: pull-request, rollout: {by: none}}
 discover:
   - {file: "charts/{app}/values-{env}.yaml", repository: "%[3]s/{app}"}
 apps:
@@ -125,8 +133,8 @@ apps:
 // until it is ready and knows the apps.
 func (d *demo) serve(ctx context.Context) error {
 	for name, text := range map[string][]byte{
-		"app.pem": d.forge.PrivateKey(), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte(demoToken + "\n"),
-		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoRegistry, d.registry.host, d.forge.URL),
+		"app.pem": d.forge.PrivateKey(), "webhook-secret": d.githubSecret, "eventbridge-key": d.ecrSecret, "api-token": []byte(demoToken + "\n"), "argocd-token": []byte(d.argo.token + "\n"),
+		"tallyman.yaml": fmt.Appendf(nil, demoConfig, d.dir, d.repository.URL, demoRegistry, d.registry.host, d.forge.URL, d.argo.url),
 	} {
 		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {
 			return err
@@ -160,7 +168,7 @@ func (d *demo) addApp() error {
 }
 
 // ask runs a command that asks the server, and returns all that it prints. A
-// refusal, and an open pull request, is an answer, too.
+// refusal, an open pull request and a release that does not run are answers, too.
 func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -169,7 +177,7 @@ func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), "TALLYMAN_URL="+d.base, "TALLYMAN_TOKEN_FILE="+filepath.Join(d.dir, "api-token"))
 	printed, err := cmd.CombinedOutput()
-	if exited := new(exec.ExitError); errors.As(err, &exited) && slices.Contains([]int{exitRejected, exitHeld, exitProposed}, exited.ExitCode()) {
+	if exited := new(exec.ExitError); errors.As(err, &exited) && slices.Contains([]int{exitRejected, exitHeld, exitProposed, exitNotHealthy}, exited.ExitCode()) {
 		err = nil
 	}
 	return string(printed), err

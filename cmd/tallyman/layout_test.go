@@ -106,7 +106,7 @@ var mayImport = map[string][]string{
 		"server/api", "server/apphistory", "server/argocd", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/feedback", "server/follow", "server/forge/github", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/notify", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/verify", "server/webhook", "server/webhook/ecr", "server/webhook/github", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests
-	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "server/githubapp/githubtest", "server/survey", "server/verify", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/starter", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
+	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/argocd/argocdtest", "server/config/schema", "server/githubapp/githubtest", "server/survey", "server/verify", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/starter", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client":       {"server/api", "server/verify", "gitops"},
 	"cmd/tallyman-bench/ledger": {"gitops"},
 	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},

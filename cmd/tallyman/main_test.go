@@ -65,7 +65,7 @@ func TestDemo(t *testing.T) {
 		// An app that nobody configured is discovered, and its first delivery is not lost.
 		"$ tallyman apps\n", "myshop-web", "Delivery github/00000000-0000-4000-8000-000000000006: accepted", "myshop-web in dev to main-1a2b3c4: committed",
 		// Somebody stops prod, is refused an order meanwhile, and goes back to the tag of before.
-		"$ tallyman stop --env prod", "myshop-api in prod is held: developer stopped prod on ", "Lifted h1, stop of prod: ",
+		"$ tallyman stop --env prod", "myshop-api in prod is held: developer stopped prod on ", "Lifted h2, stop of prod: ",
 		"myshop-api in prod back from 1.4.0 to ", "revert: myshop-api back to ", "Tallyman-Rolls-Back: 1.4.0", "Tallyman-Reason: ",
 		// prod is written by pull requests: one is open, is merged by a person, and explained.
 		"$ tallyman update myshop-api 1.4.0 --env prod --key release-1.4.0 --wait\n   myshop-api in prod to 1.4.0: proposed (https://github.com/myshop/myshop-manifests/pull/1)", "To wait for the merge: --wait=committed",
@@ -73,6 +73,9 @@ func TestDemo(t *testing.T) {
 		"1.4.0 to 1.3.0: proposed (https://github.com/myshop/myshop-manifests/pull/2)", "bo approves pull request 2, \"revert: ",
 		// An order comes before its image, waits for it, and is written with its digest.
 		"has no myshop-search:main-9f8e7d6 (404 since ", `+  digest: "sha256:`, "chore: bump myshop-search to main-9f8e7d6 (next)",
+		// What is written is followed until it runs, and all agree; what the cluster refuses is taken back.
+		"in the cluster: healthy", "OK          cluster   its pod runs main-9f8e7d6", "in the cluster: sync_failed: Deployment.apps", "revert: myshop-api back to main-1a2b3c4 (dev)", "tallyman:revert pinned main-1a2b3c4 until ",
+		`tallyman_rollouts_total{environment="next",outcome="healthy"} 0 -> 1`, `tallyman_rollouts_total{environment="dev",outcome="sync_failed"} 0 -> 1`, "Tallyman-Reverts: ",
 		// What an update changed, whose commit it is, and who did what.
 		"    The commit is tallyman's, proved by key ", "-  tag: main-0000000", "$ tallyman audit\n", "RULE", "dismiss   token:developer ", "refuse    github:ann ")
 }
