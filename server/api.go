@@ -79,6 +79,7 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
 		FollowedBy:     func(environment, app string) string { return g.known().followedBy(environment, app) },
+		Verify:         s.verifier.Verify,
 		Freezes:        func() *gate.Freezes { return g.freezes },
 		Pins:           acts.Limits{PinFor: g.config.Holds.PinFor, PinAtMost: g.config.Holds.PinAtMost},
 		Holder:         s.holder,

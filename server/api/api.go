@@ -20,6 +20,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/acts"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/verify"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -110,6 +111,10 @@ type Config struct {
 	// Reported returns how long updates have to run in an environment, where reports say
 	// whether they do. The error's code is Conflict where they do not.
 	Reported func(environment string) (timeout time.Duration, err error)
+	// Verify compares what four places say of an app in an environment, which is configured. A
+	// place that does not answer is no error.
+	Verify func(ctx context.Context, environment, app string) (verify.Report, error)
+
 	// Unwritable returns why an update could not be written however often it is
 	// retried, such as that its app left the configuration; "" when it could.
 	Unwritable func(ctx context.Context, u gitops.Update) (why string, err error)
@@ -173,6 +178,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/health", a.authorized(gitops.RightReport, a.health)},
 		{http.MethodGet, "/api/v1/freezes", a.allow(gitops.RightRead, a.freezes)},
 		{http.MethodGet, "/api/v1/why", a.allow(gitops.RightRead, a.why)},
+		{http.MethodGet, "/api/v1/verify", a.allow(gitops.RightRead, a.verify)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/apps", a.allow(gitops.RightRead, a.apps)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},

@@ -187,7 +187,7 @@ func (l *leader) do(ctx context.Context, t telling) error {
 			return err
 		}
 	}
-	if l.left() <= callTime { // the store was slow: the lease is asked for first
+	if l.lease.Left() <= callTime { // the store was slow: the lease is asked for first
 		return nil
 	}
 	calling, cancel := context.WithTimeout(ctx, callTime)
