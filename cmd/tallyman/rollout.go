@@ -100,7 +100,7 @@ func waysOut(app, environment string, r gitops.Rollout) []string {
 			fmt.Sprintf("To follow no app there: environments.%s.rollout.by: none", environment),
 		}
 	case gitops.RolloutGone:
-		return []string{"Restore what read its file, or take the app out of the environment"}
+		return []string{fmt.Sprintf("If that was not meant, restore what read its file, or environments.%s.rollout of the configuration", environment)}
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestExplainShowsTheRollout(t *testing.T) {
 		"superseded": {rolledOut(gitops.RolloutSuperseded, "superseded by 1.4.1 (update u2)", noPlaces, func(r *gitops.Rollout) { r.By = "" }), "superseded since 2026-01-02 11:57:00 UTC: superseded by 1.4.1 (update u2)\n"},
 		"unmapped": {rolledOut(gitops.RolloutUnmapped, "no Application reads charts/api/values-prod.yaml of main", noPlaces), "unmapped since 2026-01-02 11:57:00 UTC, says Argo CD: no Application reads charts/api/values-prod.yaml of main\n" +
 			"    To name what reads its file: apps.api.argocd.prod in the configuration, as PROJECT/APPLICATION\n    To follow no app there: environments.prod.rollout.by: none\n"},
-		"gone": {rolledOut(gitops.RolloutGone, "", noPlaces), "gone since 2026-01-02 11:57:00 UTC, says Argo CD\n    Restore what read its file, or take the app out of the environment\n"},
+		"gone": {rolledOut(gitops.RolloutGone, "", noPlaces), "gone since 2026-01-02 11:57:00 UTC, says Argo CD\n    If that was not meant, restore what read its file, or environments.prod.rollout of the configuration\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := printed(false, func(p *printer) { p.explainUpdate(c.update, details{commit: commitOf}) })

@@ -104,7 +104,7 @@ func (a awaited) reached(u gitops.Update) bool {
 // isFollowed reports whether somebody says where a written update stands in the cluster, or has
 // said how that ended.
 func isFollowed(u gitops.Update) bool {
-	return u.FollowedBy != "" || u.Rollout != nil && u.Rollout.State.Final()
+	return u.FollowedBy != "" || u.Rollout != nil && u.Rollout.State.Final() && u.Rollout.State != gitops.RolloutGone // which it also is when it is followed no longer
 }
 
 func (a *awaited) String() string { return string(*a) }

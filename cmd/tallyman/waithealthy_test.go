@@ -23,6 +23,8 @@ func TestEveryStateEndsEveryWait(t *testing.T) {
 	notFollowed.FollowedBy = ""
 	noLonger := rolledOut(gitops.RolloutProgressing, "")
 	noLonger.FollowedBy = ""
+	goneSince := rolledOut(gitops.RolloutGone, "the rollouts of api in prod are not followed any more")
+	goneSince.FollowedBy = ""
 	healthyOnce := rolledOut(gitops.RolloutHealthy, "")
 	healthyOnce.FollowedBy = ""
 	unchanged := rolledOut(gitops.RolloutHealthy, "")
@@ -42,6 +44,7 @@ func TestEveryStateEndsEveryWait(t *testing.T) {
 		"unchanged":             {inState(gitops.Unchanged), exits{0, 0, 6}},
 		"not followed":          {notFollowed, exits{0, 0, 11}},
 		"followed no longer":    {noLonger, exits{0, 0, 11}},
+		"ended by that":         {goneSince, exits{0, 0, 11}},
 		"was healthy before":    {healthyOnce, exits{0, 0, 0}},
 		"unchanged and healthy": {unchanged, exits{0, 0, 0}},
 	}
@@ -54,7 +57,7 @@ func TestEveryStateEndsEveryWait(t *testing.T) {
 			exits
 		}{rolledOut(state, "why"), exits{0, 0, exit}}
 	}
-	if want := 12 + len(gitops.RolloutStates()); len(rows) != want {
+	if want := 13 + len(gitops.RolloutStates()); len(rows) != want {
 		t.Errorf("%d rows, want %d: a state is missing", len(rows), want)
 	}
 	for name, row := range rows {

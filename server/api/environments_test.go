@@ -32,7 +32,8 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 		o.rolling = append(o.rolling, gitops.Update{ID: "of " + app, Environment: "dev", App: app, Tag: "v1", Rollout: &rollout})
 	}
 	shared := o.BranchTags(t.Context(), at(0)).Apps["dev"]
-	a := New(Config{Freezes: o.frozen, Store: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Environments: []string{"dev", "prod"}})
+	a := New(Config{Freezes: o.frozen, Store: o, Manifests: o, Access: o.list(t), Authenticators: []Authenticator{o}, Environments: []string{"dev", "prod"},
+		FollowedBy: func(_, _ string) string { return "argocd" }})
 	req := httptest.NewRequest(http.MethodGet, "/api/v1/environments", nil)
 	req.Header.Set("Authorization", "Bearer x")
 	_, answer, err := a.allow(gitops.RightRead, a.environments)(nil, req)
@@ -54,6 +55,10 @@ func TestEnvironmentsShowTheirLanes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, answer); diff != "" {
 		t.Error(diff)
+	}
+	a.FollowedBy = nil
+	if found, err := a.appRollouts(t.Context()); err != nil || len(found) > 0 {
+		t.Errorf("nothing is followed, and shown is %+v, %v", found, err)
 	}
 	if added := (appRollouts{"dev": o.rolling}).addTo("dev", shared); shared[0].Rollout != nil || added[0].Rollout == nil {
 		t.Errorf("the tags that are shared were changed: %+v", shared)

@@ -126,9 +126,7 @@ func (a *API) inFull(ctx context.Context, c Caller, u gitops.Update) (gitops.Upd
 	if err != nil {
 		return u, err
 	}
-	if a.FollowedBy != nil {
-		u.FollowedBy = a.FollowedBy(u.Environment, u.App)
-	}
+	u.FollowedBy = a.followedBy(u)
 	u.Feedback, err = queue.FeedbackOf(ctx, a.Store, u)
 	return u, err
 }

@@ -18,15 +18,25 @@ type AppRollout struct {
 	Since  time.Time           `json:"since"`
 }
 
-// appRollouts are those of the apps that are not known to run what was written last, by
-// environment.
+// followedBy is [gitops.Update.FollowedBy] of an update.
+func (a *API) followedBy(u gitops.Update) string {
+	if a.FollowedBy == nil {
+		return ""
+	}
+	return a.FollowedBy(u.Environment, u.App)
+}
+
+// appRollouts are those of the apps that are followed and not known to run what was written
+// last, by environment.
 type appRollouts map[string][]gitops.Update
 
 func (a *API) appRollouts(ctx context.Context) (appRollouts, error) {
 	all, err := a.Store.NotRunning(ctx)
 	by := make(appRollouts)
 	for _, u := range all {
-		by[u.Environment] = append(by[u.Environment], u)
+		if a.followedBy(u) != "" {
+			by[u.Environment] = append(by[u.Environment], u)
+		}
 	}
 	return by, err
 }

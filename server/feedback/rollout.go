@@ -19,7 +19,7 @@ func rolledOut(u gitops.Update, followed bool, commitURL string) githubapp.Deplo
 	switch {
 	case r == nil && followed:
 		return status("in_progress", inGit+"; waits for the cluster", commitURL)
-	case r == nil, !followed && !r.State.Final(): // it is followed no longer
+	case r == nil, !followed && (!r.State.Final() || r.State == gitops.RolloutGone): // it is followed no longer
 		return status("success", inGit, commitURL)
 	}
 	link := cmp.Or(placeURL(*r), commitURL)

@@ -76,12 +76,13 @@ func TestWhatIsKnownOfTheClusterFirst(t *testing.T) {
 		rollout  gitops.Rollout
 		want     githubapp.DeploymentStatus
 	}{
-		"it runs already":          {"prod", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutHealthy}, githubapp.DeploymentStatus{State: "success", Description: "Runs", LogURL: commitURL}},
-		"it was healthy before":    {"", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutHealthy}, githubapp.DeploymentStatus{State: "success", Description: "Runs", LogURL: commitURL}},
-		"it is unchanged":          {"prod", gitops.ActionConfirm, gitops.Rollout{State: gitops.RolloutProgressing, Reason: "1 of 3 pods is ready"}, githubapp.DeploymentStatus{State: "in_progress", Description: "Git had this tag already; waits for the cluster: 1 of 3 pods is ready"}},
-		"the cluster does not say": {"prod", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutUnknown, Reason: "argocd.example does not answer"}, githubapp.DeploymentStatus{State: "in_progress", Description: "Written to Git; the cluster cannot be asked: argocd.example does not answer", LogURL: commitURL}},
-		"another one is followed":  {"dev", gitops.ActionCommit, gitops.Rollout{}, githubapp.DeploymentStatus{State: "success", Description: "Written to Git", LogURL: commitURL}},
-		"it is followed no longer": {"dev", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutProgressing}, githubapp.DeploymentStatus{State: "success", Description: "Written to Git", LogURL: commitURL}},
+		"it runs already":           {"prod", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutHealthy}, githubapp.DeploymentStatus{State: "success", Description: "Runs", LogURL: commitURL}},
+		"it was healthy before":     {"", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutHealthy}, githubapp.DeploymentStatus{State: "success", Description: "Runs", LogURL: commitURL}},
+		"it is unchanged":           {"prod", gitops.ActionConfirm, gitops.Rollout{State: gitops.RolloutProgressing, Reason: "1 of 3 pods is ready"}, githubapp.DeploymentStatus{State: "in_progress", Description: "Git had this tag already; waits for the cluster: 1 of 3 pods is ready"}},
+		"the cluster does not say":  {"prod", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutUnknown, Reason: "argocd.example does not answer"}, githubapp.DeploymentStatus{State: "in_progress", Description: "Written to Git; the cluster cannot be asked: argocd.example does not answer", LogURL: commitURL}},
+		"another one is followed":   {"dev", gitops.ActionCommit, gitops.Rollout{}, githubapp.DeploymentStatus{State: "success", Description: "Written to Git", LogURL: commitURL}},
+		"it is followed no longer":  {"dev", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutProgressing}, githubapp.DeploymentStatus{State: "success", Description: "Written to Git", LogURL: commitURL}},
+		"its rollout ended by that": {"dev", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutGone, Reason: "it is not followed any more"}, githubapp.DeploymentStatus{State: "success", Description: "Written to Git", LogURL: commitURL}},
 		"a page that GitHub refuses": {"prod", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutHealthy, Places: []gitops.RolloutPlace{{URL: "ftp://x", State: gitops.RolloutHealthy}}},
 			githubapp.DeploymentStatus{State: "success", Description: "Runs", LogURL: commitURL}},
 		"words that are too long": {"prod", gitops.ActionCommit, gitops.Rollout{State: gitops.RolloutDegraded, Reason: strings.Repeat("é", 200)},
