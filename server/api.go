@@ -78,6 +78,8 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Hash:           configuration(g.config).Hash,
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
+		FollowedBy:     func(environment, app string) string { return g.known().followedBy(environment, app) },
+		Verify:         s.verifier.Verify,
 		Freezes:        func() *gate.Freezes { return g.freezes },
 		Pins:           acts.Limits{PinFor: g.config.Holds.PinFor, PinAtMost: g.config.Holds.PinAtMost},
 		Holder:         s.holder,
@@ -119,6 +121,9 @@ func (p parts) sources() []string {
 	}
 	if p.servesAPI() {
 		sources = append(sources, api.Source)
+	}
+	if p.reverts {
+		sources = append(sources, acts.RevertSource)
 	}
 	return sources
 }

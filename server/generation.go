@@ -20,6 +20,7 @@ type generation struct {
 	parts
 	latest                   // the apps that are known now
 	repositories             // that manifests are in
+	argoCDs      argoCDs     // that are asked what runs
 	registries   *registries // that images are in; nil before New has ended
 	lanes        map[string]*routing.Repository
 	intake       *webhook.Intake // the one way in for events, whatever brings them

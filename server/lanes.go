@@ -12,9 +12,9 @@ import (
 	"github.com/tallyman-dev/tallyman/server/retention"
 )
 
-// rollout is how long replicas with different configurations may stand beside one
+// coexistence is how long replicas with different configurations may stand beside one
 // another.
-const rollout = 10 * time.Minute
+const coexistence = 10 * time.Minute
 
 func (s *Server) newLanes() *lane.Replica {
 	c := lane.Config{
@@ -28,7 +28,7 @@ func (s *Server) newLanes() *lane.Replica {
 		AnotherImage: s.anotherImage,
 	}
 	if _, isFile := s.current().config.StoreFile(); !isFile { // which one process has for itself
-		c.Rollout, c.Outdated = rollout, func() bool { return s.outdated.Load() || s.finder.failing() }
+		c.Rollout, c.Outdated = coexistence, func() bool { return s.outdated.Load() || s.finder.failing() }
 	}
 	return lane.NewReplica(c)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/contain"
 	"github.com/tallyman-dev/tallyman/gitops/git"
 	"github.com/tallyman-dev/tallyman/gitops/guard"
 	"github.com/tallyman-dev/tallyman/gitops/history"
@@ -35,6 +36,7 @@ type repository struct {
 	files    [][]byte // contents of those that are read when it is made
 	writer   *manifest.Writer
 	past     *history.Reader
+	revision *contain.Reader // tells what a revision has of an update
 	app      *githubapp.App  // as whom it is written; nil unless one is configured
 	forge    proposals.Forge // where its pull requests are, and topics their branches; nil without an App
 	topics   *topic.Branches
@@ -142,13 +144,14 @@ func (m *manifestMaker) connect(r *repository, c config.Config) error {
 	}
 	at := remoteOf(r.settings, r.app, roots)
 	breaker := git.NewBreaker(time.Now) // a pause that the server asks for is everybody's
-	var writerErr, pastErr, topicsErr error
+	var writerErr, pastErr, topicsErr, containErr error
 	r.writer, writerErr = m.newWriter(r, c, at, breaker)
 	if writerErr == nil { // what is wrong with the address is said once
 		r.past, pastErr = m.newPast(r, c, at, breaker)
 		topicsErr = m.newTopics(r, c, at, breaker)
+		containErr = m.newContain(r, c, at, breaker)
 	}
-	if err := errors.Join(rootsErr, appErr, gitops.PrefixField(field, writerErr), gitops.PrefixField(field, pastErr), gitops.PrefixField(field, topicsErr)); err != nil {
+	if err := errors.Join(rootsErr, appErr, gitops.PrefixField(field, writerErr), gitops.PrefixField(field, pastErr), gitops.PrefixField(field, topicsErr), gitops.PrefixField(field, containErr)); err != nil {
 		if r.writer != nil {
 			err = errors.Join(err, r.writer.Close())
 		}
@@ -168,6 +171,9 @@ func (r *repository) view(ctx context.Context, maxAge time.Duration) (*manifest.
 func (r *repository) free() {
 	if r.past != nil {
 		r.past.Close()
+	}
+	if r.revision != nil {
+		r.revision.Close()
 	}
 	if r.topics != nil {
 		r.topics.Close()
@@ -193,14 +199,14 @@ func remoteOf(c config.Manifests, app *githubapp.App, roots *x509.CertPool) git.
 	return at
 }
 
-// searchMemory is what each of those may take that read history: the reader of a branch, and
-// what follows its pull requests. All of them together take the share of the memory that is
-// for searches.
+// searchMemory is what each of those may take that read history: the reader of a branch, what
+// looks at revisions, and what follows its pull requests. All of them together take the share
+// of the memory that is for searches.
 func (m *manifestMaker) searchMemory() int64 {
 	g := m.current()
 	readers := 0
 	for _, r := range g.repositories {
-		if readers++; r.topics != nil {
+		if readers += 2; r.topics != nil {
 			readers++
 		}
 	}

@@ -81,12 +81,18 @@ func (s *Server) reload(c config.Config) error {
 	keepJobs(&p, before, c)
 	keepCertificates(p, before)
 	next := newGeneration(c, p)
+	instances, err := newArgoCDs(c, before.argoCDs, s.metrics.rollouts, s.logger)
+	if err != nil {
+		_ = p.jobs.release()
+		return err
+	}
 	all, err := s.manifests.make(c, before.repositories)
 	if err != nil {
 		_ = p.jobs.release()
 		return err
 	}
 	next.use(all)
+	next.argoCDs = instances
 	next.registries = s.newRegistries(c, before.registries)
 	next.known().remember(before.known())
 	s.prepare(next, before.known())
@@ -96,6 +102,8 @@ func (s *Server) reload(c config.Config) error {
 	s.sweep(next)
 	s.poll(next)
 	s.tellSources(next)
+	s.notifiers.Configure(next.notifiers)
+	s.followRollouts(next)
 	s.warm(next)
 	s.finder.follow(next)
 	s.room.Reconfigured()
@@ -104,6 +112,7 @@ func (s *Server) reload(c config.Config) error {
 	s.background.Go(func() {
 		before.requests.Wait()
 		_ = before.release()
+		before.argoCDs.endUnused(next.argoCDs)
 		if before.registries != next.registries {
 			before.registries.client.Close()
 		}

@@ -31,6 +31,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/discovery"
 	"github.com/tallyman-dev/tallyman/server/holds"
 	"github.com/tallyman-dev/tallyman/server/limits"
+	"github.com/tallyman-dev/tallyman/server/notify"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -60,9 +61,12 @@ type Server struct {
 	sweeps    *sweeps             // nil before Start
 	polls     *polls              // nil before Start
 	feedbacks *feedbacks          // nil before Start
+	notifiers *notify.Manager     // nil before Start
+	follows   *follows            // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
 	finder    *finder             // of apps on branches
 	holds     *holds.Book         // has no store before Start
+	verifier  *verifier           // likewise
 	holder    string              // names this process in the store
 
 	// Set by Start, before anything is served.
@@ -99,13 +103,16 @@ func New(c config.Config, v Version, logger *slog.Logger) (*Server, error) {
 	book := holds.New(all.holdRules)
 	manifests := newManifestMaker(all.current, book, m, logger)
 	repositories, repositoriesErr := manifests.make(c, nil)
-	if err := errors.Join(err, repositoriesErr); err != nil {
+	instances, instancesErr := newArgoCDs(c, nil, m.rollouts, logger)
+	if err := errors.Join(err, repositoriesErr, instancesErr); err != nil {
 		manifests.router.Close()
 		return nil, err
 	}
 	all.current().use(repositories)
+	all.current().argoCDs = instances
 	recordMemory(m.registry, p.shares)
 	s := &Server{generations: all, logger: logger, version: v, limits: p.limits, metrics: m, audit: newAudit(c, m, logger), overLimit: newOverLimit(m.registry, logger), answers: api.NewShared(), kept: new(webhook.Kept), health: storehealth.New(logger), manifests: manifests, holds: book, holder: newHolder(), failed: make(chan error, 3)}
+	s.verifier = newVerifier(s)
 	s.current().registries = s.newRegistries(c, nil)
 	s.finder = newFinder(s)
 	s.knowLabels(nil, all.current())
@@ -152,6 +159,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.startPolls()
 	s.startFeedback()
+	s.startNotifiers()
+	s.startFollowing()
 	s.listening.Store(true)
 	s.logAccess()
 	connections, ofAddress := s.limits.Connections()

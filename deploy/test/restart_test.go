@@ -16,7 +16,7 @@ var changes = map[string]string{
 	"argocd":  "config.argocd[0].url=https://argocd.example,config.argocd[0].tokenFile=/secrets/argocd/token,config.argocd[0].projects={myshop}",
 	"sources": "config.sources.github.eventTypes={x}", "api": "config.api.oidc.audience=x", "access": "config.access[0].apps={x}",
 	"file": "config.file=x/{app}", "set": "config.set=image", "also": "config.also[0].file=charts/{app}/Chart.yaml",
-	"freezes": "config.freezes[0].name=move,config.freezes[0].zone=UTC", "holds": "config.holds.pinFor=1h",
+	"freezes": "config.freezes[0].name=move,config.freezes[0].zone=UTC", "holds": "config.holds.pinFor=1h", "notify": "config.notify[0].name=ops",
 	"environments": "config.environments.qa.tags.match=main-.+", "apps": "config.apps.web.tags.match=web-.+", "discover": "config.discover[0].file=charts/{app}/values-{env}.yaml",
 }
 

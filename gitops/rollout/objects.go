@@ -27,6 +27,10 @@ type Spec struct {
 	Sources     []Source    `json:"sources"`
 	Destination Destination `json:"destination"`
 	SyncPolicy  *SyncPolicy `json:"syncPolicy"`
+	// SourceHydrator takes the place of the sources: what is synced is rendered to another branch.
+	SourceHydrator *struct {
+		DrySource Source `json:"drySource"`
+	} `json:"sourceHydrator"`
 }
 
 // Source is a place in a repository.
@@ -37,8 +41,14 @@ type Source struct {
 	Chart          string `json:"chart"`
 	Ref            string `json:"ref"`
 	Helm           *struct {
-		ValueFiles []string `json:"valueFiles"`
+		ValueFiles     []string `json:"valueFiles"`
+		FileParameters []struct {
+			Path string `json:"path"`
+		} `json:"fileParameters"`
 	} `json:"helm"`
+	Directory *struct {
+		Recurse bool `json:"recurse"`
+	} `json:"directory"`
 }
 
 // Destination is a cluster and a namespace of it.
@@ -51,13 +61,17 @@ type Destination struct {
 // SyncPolicy says what happens by itself.
 type SyncPolicy struct {
 	Automated *struct {
-		Enabled *bool `json:"enabled"` // nil is true
+		Enabled  *bool `json:"enabled"` // nil is true
+		SelfHeal bool  `json:"selfHeal"`
 	} `json:"automated"`
 }
 
 // Operation is one that is asked for.
 type Operation struct {
-	Sync *SyncOperation `json:"sync"`
+	Sync        *SyncOperation `json:"sync"`
+	InitiatedBy struct {
+		Automated bool `json:"automated"` // and no person
+	} `json:"initiatedBy"`
 }
 
 // SyncOperation is a sync that is asked for.
@@ -79,6 +93,8 @@ type Status struct {
 	OperationState *OperationState `json:"operationState"`
 	ReconciledAt   *time.Time      `json:"reconciledAt"`
 	Resources      []Resource      `json:"resources"`
+	SourceType     string          `json:"sourceType"`  // Helm, Kustomize, Directory, Plugin; "" where it is not known
+	SourceTypes    []string        `json:"sourceTypes"` // of several sources
 	Summary        struct {
 		Images []string `json:"images"`
 	} `json:"summary"`
@@ -133,6 +149,7 @@ type Resource struct {
 	HookType        string  `json:"hookType"`
 	SyncPhase       string  `json:"syncPhase"`
 	RequiresPruning bool    `json:"requiresPruning"`
+	Hook            bool    `json:"hook"`
 	Health          *Health `json:"health"`
 }
 
@@ -170,7 +187,7 @@ type Managed struct {
 	Kind        string `json:"kind"`
 	Namespace   string `json:"namespace"`
 	Name        string `json:"name"`
-	LiveState   string `json:"liveState"` // "null" where there is none
+	LiveState   string `json:"liveState"` // "null" where the cluster has it not
 	TargetState string `json:"targetState"`
 }
 

@@ -32,7 +32,8 @@ const (
 	NotARevision Containment = "not a revision"
 )
 
-// Look is what was seen at one moment. What is nil was not asked for.
+// Look is what was seen at one moment. What is nil was not asked for: of an Application
+// without objects, Managed is empty and not nil.
 type Look struct {
 	Now         time.Time
 	Application *Application // nil: it is gone
@@ -47,7 +48,8 @@ type Look struct {
 	Newer bool
 }
 
-// Wants is what a look lacked to come to a verdict: the next has it.
+// Wants is what a look lacked to come to a verdict. Whoever looks gets it, and judges again
+// with the memory that came with the verdict.
 type Wants struct {
 	Containing []string // revisions
 	Refresh    bool     // Argo CD must look at git again
@@ -66,7 +68,10 @@ type Verdict struct {
 }
 
 // Memory is what is kept of earlier looks at the same Application. The zero value is that of
-// the first.
+// the first. A process that starts again begins with it, and takes a little longer to a verdict.
 type Memory struct {
-	DegradedSince, IdleSince, ProgressingSince time.Time
+	DegradedSince    time.Time // Degraded in every look since
+	IdleSince        time.Time // nothing happens, though something should
+	ProgressingSince time.Time // the commit is applied, and was not Healthy when it was first seen so
+	OtherSince       time.Time // Healthy in every look since, with another image
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/acts"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/verify"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -32,6 +33,7 @@ type Store interface {
 	queue.ChangeFeed
 	queue.Decisions
 	queue.Holds
+	NotRunning(ctx context.Context) ([]gitops.Update, error) // see queue.Rollouts
 	ReportRollouts(ctx context.Context, l queue.Lease, reports []queue.RolloutReport) (kept []gitops.Rollout, err error)
 	Checkpoint(ctx context.Context, name string) (value string, err error)
 	Suspects(ctx context.Context) ([]gitops.Suspect, error)
@@ -104,9 +106,15 @@ type Config struct {
 	AwaitQuiet func(ctx context.Context, h gitops.Hold) (underWay []string, quietSince time.Time)
 	CheckNames func(environments, apps []string) error // reports a name that is not known; the error's code is Rejected
 
+	// FollowedBy is [gitops.Update.FollowedBy] of an app's updates; nil where none is followed.
+	FollowedBy func(environment, app string) string
 	// Reported returns how long updates have to run in an environment, where reports say
 	// whether they do. The error's code is Conflict where they do not.
 	Reported func(environment string) (timeout time.Duration, err error)
+	// Verify compares what four places say of an app in an environment, which is configured. A
+	// place that does not answer is no error.
+	Verify func(ctx context.Context, environment, app string) (verify.Report, error)
+
 	// Unwritable returns why an update could not be written however often it is
 	// retried, such as that its app left the configuration; "" when it could.
 	Unwritable func(ctx context.Context, u gitops.Update) (why string, err error)
@@ -170,6 +178,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/health", a.authorized(gitops.RightReport, a.health)},
 		{http.MethodGet, "/api/v1/freezes", a.allow(gitops.RightRead, a.freezes)},
 		{http.MethodGet, "/api/v1/why", a.allow(gitops.RightRead, a.why)},
+		{http.MethodGet, "/api/v1/verify", a.allow(gitops.RightRead, a.verify)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/apps", a.allow(gitops.RightRead, a.apps)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},

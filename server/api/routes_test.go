@@ -82,6 +82,10 @@ func (g *guard) Heads(context.Context, string, []string) ([]gitops.Head, error) 
 
 func (g *guard) Backlogs(context.Context) ([]queue.Backlog, error) { return nil, g.touch("Backlogs") }
 
+func (g *guard) NotRunning(context.Context) ([]gitops.Update, error) {
+	return nil, g.touch("NotRunning")
+}
+
 func (g *guard) Failures(context.Context) ([]queue.Failure, error) { return nil, g.touch("Failures") }
 
 func (g *guard) Overtaken(context.Context, []string) (map[string]string, error) {

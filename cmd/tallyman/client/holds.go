@@ -8,6 +8,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/server/api"
+	"github.com/tallyman-dev/tallyman/server/verify"
 )
 
 // HeldError is a conflict with what holds updates: nothing was stored.
@@ -36,6 +37,11 @@ func (c *Client) Freezes(ctx context.Context, filter url.Values) (f api.FreezeLi
 // Why returns everything that keeps updates of an app from an environment.
 func (c *Client) Why(ctx context.Context, environment, app string) (w api.Why, err error) {
 	return w, c.get(ctx, "/api/v1/why", url.Values{"environment": {environment}, "app": {app}}, &w)
+}
+
+// Verify compares what registry, branch, Argo CD and cluster say of an app in an environment.
+func (c *Client) Verify(ctx context.Context, environment, app string) (r verify.Report, err error) {
+	return r, c.get(ctx, "/api/v1/verify", url.Values{"environment": {environment}, "app": {app}}, &r)
 }
 
 // PlaceHold places a hold. The same key again is the same hold, so a request that was

@@ -1,0 +1,87 @@
+package follow
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+)
+
+const (
+	// listEvery is how often Applications are listed without a need.
+	listEvery = 5 * time.Minute
+	// listBetween is the least between two lists: whoever misses one waits for it.
+	listBetween = 10 * time.Second
+	// hungMost is how many refreshes in a row may go unanswered before Argo CD's controller is
+	// taken to be down.
+	hungMost = 2
+	// patience is how long an instance may not answer before that is told: most that fail once
+	// answer a second later.
+	patience = 3 * time.Second
+)
+
+// instance is what is known of one Argo CD. It is pure; [leader] asks.
+type instance struct {
+	Instance
+	pace pace
+
+	listing  bool
+	listed   time.Time // when the last list that was learnt was asked for; zero before
+	listDue  time.Time
+	listWant bool // something was not found in the last list
+
+	hung   int       // refreshes in a row that Argo CD took and did not carry out
+	failed error     // the last failure of the instance; nil when it answers
+	since  time.Time // of the first in a row
+}
+
+// nextList is when the Applications are to be listed.
+func (i *instance) nextList() (due time.Time, ok bool) {
+	if i.listing {
+		return due, false
+	}
+	if soon := i.listed.Add(listBetween); i.listWant && !i.listed.IsZero() && soon.Before(i.listDue) {
+		return soon, true
+	}
+	return i.listDue, true
+}
+
+// learnt notes a list that has come, or has not.
+func (i *instance) learnt(began, now time.Time, err error) {
+	i.listing = false
+	if err != nil {
+		i.listDue = now.Add(listBetween)
+		return
+	}
+	i.listed, i.listDue, i.listWant = began, now.Add(listEvery), false
+}
+
+// ended notes the end of a request.
+func (i *instance) ended(what ask, now time.Time, err error) {
+	i.pace.end(what == askRefresh)
+	var known *gitops.Error
+	switch {
+	case errors.As(err, &known) && known.RetryAfter > 0:
+		i.pace.until = now.Add(known.RetryAfter)
+		if i.failed == nil {
+			i.since = now
+		}
+		i.failed = err
+	case errors.Is(err, ErrNotCompared):
+		i.hung++
+	case err == nil:
+		i.failed = nil
+		if what == askRefresh {
+			i.hung = 0
+		}
+	}
+}
+
+// trouble is why the instance cannot be asked; "" when it can.
+func (i *instance) trouble(now time.Time) string {
+	if i.failed == nil || now.Sub(i.since) < patience && gitops.CodeOf(i.failed) != gitops.Unauthorized {
+		return ""
+	}
+	return fmt.Sprintf("Argo CD cannot be asked: %s", gitops.Clip(gitops.PublicOf(i.failed), 300))
+}

@@ -1,0 +1,95 @@
+package follow
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/queue"
+)
+
+const (
+	// reportsAtOnce bounds a transaction.
+	reportsAtOnce = 200
+	// reportBetween is the least between two: what is found out meanwhile is recorded together.
+	reportBetween = 200 * time.Millisecond
+)
+
+// report records what has changed. It is not kept when the lease is another's.
+func (l *leader) report(ctx context.Context) (kept bool, err error) {
+	var all []*followed
+	var reports []queue.RolloutReport
+	for _, f := range l.open {
+		if r := queue.KeptRollout(f.stand(l.Now(), l.instances)); f.news(r) {
+			all, reports = append(all, f), append(reports, queue.RolloutReport{Update: f.update.ID, Rollout: r})
+		}
+	}
+	for len(all) > 0 {
+		n := min(len(all), reportsAtOnce)
+		kept, err := l.reportBatch(ctx, all[:n], reports[:n])
+		if !kept || err != nil {
+			return kept, err
+		}
+		all, reports = all[n:], reports[n:]
+		l.reportAt = l.Now().Add(reportBetween)
+	}
+	return true, nil
+}
+
+// reportBatch records some. One update that the store has forgotten has all of them refused:
+// they are recorded one by one then.
+func (l *leader) reportBatch(ctx context.Context, all []*followed, reports []queue.RolloutReport) (kept bool, err error) {
+	stored, err := l.Store.ReportRollouts(ctx, l.lease.Held(), reports)
+	switch code := gitops.CodeOf(err); {
+	case code == gitops.Conflict:
+		l.lost()
+		return false, nil
+	case code == gitops.NotFound && len(all) == 1:
+		l.remove(all[0])
+		return true, nil
+	case code == gitops.NotFound:
+		for n := range all {
+			if kept, err := l.reportBatch(ctx, all[n:n+1], reports[n:n+1]); !kept || err != nil {
+				return kept, err
+			}
+		}
+		return true, nil
+	case err != nil:
+		return true, err
+	}
+	for n, f := range all {
+		if f.kept = stored[n]; f.kept.State.Final() {
+			l.ended(f)
+		}
+	}
+	return true, nil
+}
+
+// ended tells of a verdict that the store has.
+func (l *leader) ended(f *followed) {
+	l.remove(f)
+	l.Recorder.Ended(f.update, f.kept)
+	level := slog.LevelInfo
+	if f.kept.State.Failed() {
+		level = slog.LevelWarn
+	}
+	l.Logger.Log(context.Background(), level, "rollout "+string(f.kept.State), slog.String("update", f.update.ID), slog.String("environment", f.update.Environment),
+		slog.String("app", f.update.App), slog.String("tag", f.update.Tag), slog.String("reason", f.kept.Reason))
+}
+
+// news reports whether the store has something else. Of a rollout that others report only
+// its beginning and its end are this one's to record: what else it is they know better.
+func (f *followed) news(r gitops.Rollout) bool {
+	switch {
+	case f.how.By == "" && f.kept.State == "": // it may not be followed at all
+		return false
+	case f.kept.State == "" || r.State.Final():
+		return true
+	case f.how.By != ByArgoCD:
+		return false
+	}
+	k := f.kept
+	return r.State != k.State || r.Reason != k.Reason || r.Revision != k.Revision || !r.Deadline.Equal(k.Deadline) || !slices.Equal(r.Places, k.Places)
+}
