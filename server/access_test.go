@@ -43,10 +43,12 @@ func TestAccessIsShown(t *testing.T) {
 // The list is held against what is configured, each mistake by its field.
 func TestAccessThatCannotBe(t *testing.T) {
 	for old, c := range map[string]struct{ now, want string }{
-		"{who: {token: board}, may: [read]}":                          {"{who: {token: guest}, may: [read]}", `access[3].who.token: "guest" is not configured in api.tokens`},
-		"  - {who: {token: board}, may: [read]}\n":                    {"", "api.tokens[1]: no rule of access names token board"},
-		`push: {source: eventbridge, accounts: ["123456789012"]}`:     {"push: {source: sns}", "access[1].who.push.source: sources.sns is not configured"},
-		`{token: ops}, may: [read, order, retry, cancel]`:             {"{token: ops}, may: [read], apps: [shop]", `access[2].apps[0]: no app "shop" is configured`},
+		"{who: {token: board}, may: [read]}":                      {"{who: {token: guest}, may: [read]}", `access[3].who.token: "guest" is not configured in api.tokens`},
+		"  - {who: {token: board}, may: [read]}\n":                {"", "api.tokens[1]: no rule of access names token board"},
+		`push: {source: eventbridge, accounts: ["123456789012"]}`: {"push: {source: sns}", "access[1].who.push.source: sources.sns is not configured"},
+		`{token: ops}, may: [read, order, retry, cancel]`:         {"{token: ops}, may: [read], apps: [shop]", `access[2].apps[0]: no app "shop" is configured`},
+		"prod: {tags":                                                 {"prod: {rollout: {by: reports, revert: true}, tags", "environments.prod.rollout.revert: no rule of access allows tallyman to go back in prod: add {who: {revert: {}}, "},
+		"  - {who: {token: board}, may: [read]}":                      {"  - {who: {token: board}, may: [read]}\n  - {who: {revert: {}}, may: [rollback], apps: ['*'], environments: [prod]}", "access[4].who.revert: no environment has rollout.revert: true"},
 		`repositoryID: 17}}, may: [order], apps: ["*"]`:               {"repositoryID: 17}}, may: [order]", "access[0].apps: is missing"},
 		`repositoryID: 17}}, may: [order], apps: ["*"], environments`: {`repositoryID: 17}}, may: [order], apps: [], environments`, "access[0].apps: must name at least one app"},
 	} {
@@ -88,5 +90,21 @@ func TestAPolledRegistryNeedsARule(t *testing.T) {
 		if got := strings.Join(sentences(err), "\n"); (want == "") != (got == "") || !strings.HasPrefix(got, want) {
 			t.Errorf("%q: found %q, want %q", host, got, want)
 		}
+	}
+}
+
+// With its rule tallyman may go back, where the environment says so, too; check shows it.
+func TestARevertIsAllowed(t *testing.T) {
+	s := newSite(t)
+	s.edit("prod: {tags", "prod: {rollout: {by: reports, revert: true}, tags")
+	s.edit("may: [read]}\n", "may: [read]}\n  - {who: {revert: {}}, may: [rollback], apps: [api], environments: [prod]}\n")
+	r := s.start()
+	var out bytes.Buffer
+	r.PrintAccess(&out)
+	if want := "  access[4]: tallyman itself, for a revert, may rollback api, by the environment's rollout.revert\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q is not in\n%s", want, out.String())
+	}
+	if rule, err := r.current().access.Authorize(gitops.Principal{Revert: true}, gitops.RightRollback, "api", "prod"); rule != "access[4]" || err != nil {
+		t.Errorf("%s, %v", rule, err)
 	}
 }

@@ -32,6 +32,26 @@ func (r *running) reports(body string) api.HealthAnswer {
 	return act[api.HealthAnswer](r, "POST", onHealth, "", body, 200)
 }
 
+// isFollowed waits until it is followed what the app's last update came to.
+func (r *running) isFollowed(id string) {
+	r.t.Helper()
+	for {
+		changed := r.store.Changed()
+		u, err := r.store.Update(r.t.Context(), id)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if u.Rollout != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.t.Context().Done():
+			r.t.Fatal("the test is over")
+		}
+	}
+}
+
 // isRefused wants a report to be refused, and nothing to change.
 func (r *running) isRefused(body string, status int, detail string) {
 	r.t.Helper()
@@ -50,6 +70,7 @@ func testReportsOfHealth(t *testing.T, s *site) {
 	r.prod("1.0.0")
 	head, err := r.store.Head(t.Context(), "prod", "api")
 	s.must(err)
+	r.isFollowed(head.WrittenID)
 	standing := func() gitops.Update {
 		t.Helper()
 		u, err := r.store.Update(t.Context(), head.WrittenID)
@@ -58,7 +79,7 @@ func testReportsOfHealth(t *testing.T, s *site) {
 	}
 
 	dry := r.reports(report("1.0.0", "degraded", `, "dryRun": true`))
-	if !dry.DryRun || !dry.Changed || dry.Rollout.State != gitops.RolloutDegraded || standing().Rollout != nil {
+	if !dry.DryRun || !dry.Changed || dry.Rollout.State != gitops.RolloutDegraded || standing().Rollout.State != gitops.RolloutWaiting {
 		t.Errorf("a dry run: %+v, and %+v stands", dry, standing().Rollout)
 	}
 	first := r.reports(report("1.0.0", "progressing", `, "reason": "1 of 3 pods", "url": "https://grafana.example/d/1", "place": "eu"`))
@@ -90,7 +111,7 @@ func testReportsOfHealth(t *testing.T, s *site) {
 			steps = append(steps, strings.TrimSuffix(string(step.Rollout)+": "+step.Reason, ": "))
 		}
 	}
-	if diff := cmp.Diff([]string{"progressing: 1 of 3 pods", "progressing: 2 of 3 pods", "healthy"}, steps); diff != "" {
+	if diff := cmp.Diff([]string{"waiting", "progressing: 1 of 3 pods", "progressing: 2 of 3 pods", "healthy"}, steps); diff != "" {
 		t.Error(diff)
 	}
 
@@ -100,7 +121,7 @@ func testReportsOfHealth(t *testing.T, s *site) {
 	for _, e := range entries {
 		audit = append(audit, strings.Join([]string{string(e.Right), e.Rule, e.Actor, e.Environment, e.App, e.Update, e.Before, e.After, e.Reason}, " "))
 	}
-	wantAudit := []string{"report access[2] token:ops prod api " + head.WrittenID + " progressing healthy ", "report access[2] token:ops prod api " + head.WrittenID + "  progressing 1 of 3 pods"}
+	wantAudit := []string{"report access[2] token:ops prod api " + head.WrittenID + " progressing healthy ", "report access[2] token:ops prod api " + head.WrittenID + " waiting progressing 1 of 3 pods"}
 	if diff := cmp.Diff(wantAudit, audit); diff != "" {
 		t.Error(diff)
 	}

@@ -92,7 +92,7 @@ func TestRolloutsThatAreRefused(t *testing.T) {
 		"another field":        {argocd("[{url: 'https://argocd.example', token: x}]"), "argocd[0].token: is not a field; there are url, tokenFile, caFile, projects (line 12)"},
 
 		"another way":          {inDev("rollout: {by: flux}"), `environments.dev.rollout.by: must be one of argocd, reports, none, not "flux"`},
-		"nobody to ask":        {inDev("rollout: {by: argocd}"), "environments.dev.rollout.by: is argocd, and no Argo CD is configured: name it in argocd, at the top level, or set by: reports or by: none"},
+		"no one to ask":        {inDev("rollout: {by: argocd}"), "environments.dev.rollout.by: is argocd, and no Argo CD is configured: name it in argocd, at the top level, or set by: reports or by: none"},
 		"a timeout of nothing": {inDev("rollout: {timeout: 5m}"), "environments.dev.rollout.timeout: is for rollouts that are followed, and by is none: configure argocd at the top level, set by: reports, or remove the field"},
 		"a revert of nothing":  {inDev("rollout: {revert: true}"), "environments.dev.rollout.revert: is for rollouts that are followed, and by is none: configure argocd at the top level, set by: reports, or remove the field"},
 		"too short":            {followed("{timeout: 59s}", ""), "environments.dev.rollout.timeout: must be 1m to 24h, not 59s: it is how long an update has to run after it was written"},
