@@ -13,8 +13,9 @@ const (
 	ActRefuse   Act = "refuse"   // an authenticated principal asked for what it may not do
 	ActHold     Act = "hold"     // a hold was placed
 	ActLift     Act = "lift"     // a hold was lifted, or replaced by another
-	ActRollback Act = "rollback" // a person went back to an earlier tag
+	ActRollback Act = "rollback" // a person, or tallyman itself, went back to an earlier tag
 	ActOverride Act = "override" // a person's order passed what held it
+	ActReport   Act = "report"   // somebody said where an update stands in the cluster
 	ActClear    Act = "clear"    // a person wants a file parsed again that was set aside
 	ActConfig   Act = "config"   // the program started with another configuration than the last time
 	ActSecret   Act = "secret"   // a secret in a file was replaced
@@ -22,7 +23,7 @@ const (
 
 // Acts lists every [Act].
 func Acts() []Act {
-	return []Act{ActOrder, ActRetry, ActCancel, ActDismiss, ActHold, ActLift, ActRollback, ActOverride, ActClear, ActRefuse, ActConfig, ActSecret}
+	return []Act{ActOrder, ActRetry, ActCancel, ActDismiss, ActHold, ActLift, ActRollback, ActOverride, ActReport, ActClear, ActRefuse, ActConfig, ActSecret}
 }
 
 // AuditEntry is one line of the audit: who did what, by which credential and rule.

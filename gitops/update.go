@@ -78,6 +78,10 @@ type Update struct {
 	// Rollout says where it stands in the cluster; nil where it is not followed there, and
 	// before that has begun.
 	Rollout *Rollout `json:"rollout,omitempty"`
+	// FollowedBy is who is to say where it stands in the cluster, by the configuration now:
+	// "argocd" or "reports"; "" where updates of its app are not followed there. Only where
+	// the API is asked for one update or delivery.
+	FollowedBy string `json:"followedBy,omitempty"`
 	// Revision is the commit of the app's own repository that its image was built from, as
 	// the sender said: a full hexadecimal name; "" when it did not say.
 	Revision string `json:"revision,omitempty"`

@@ -78,12 +78,14 @@ func (s *Server) routeAPI(r chi.Router, g *generation) {
 		Hash:           configuration(g.config).Hash,
 		Refused:        s.audit.Refused,
 		Unwritable:     s.unwritable,
+		FollowedBy:     func(environment, app string) string { return g.known().followedBy(environment, app) },
 		Verify:         s.verifier.Verify,
 		Freezes:        func() *gate.Freezes { return g.freezes },
 		Pins:           acts.Limits{PinFor: g.config.Holds.PinFor, PinAtMost: g.config.Holds.PinAtMost},
 		Holder:         s.holder,
 		AwaitQuiet:     s.awaitQuiet,
 		CheckNames:     g.checkHeld,
+		Reported:       g.reported,
 	})
 	for _, route := range g.api.Routes() {
 		r.With(s.guard(route.Pattern, bearerCredential(g.api))).Method(route.Method, route.Pattern, g.api.Logged(route, s.answer(route.Handle)))
@@ -119,6 +121,9 @@ func (p parts) sources() []string {
 	}
 	if p.servesAPI() {
 		sources = append(sources, api.Source)
+	}
+	if p.reverts {
+		sources = append(sources, acts.RevertSource)
 	}
 	return sources
 }

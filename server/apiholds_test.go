@@ -14,7 +14,7 @@ import (
 
 // everyRight lets the token ops do everything.
 func (s *site) everyRight() {
-	s.edit("{who: {token: ops}, may: [read, order, retry, cancel]}", "{who: {token: ops}, may: [read, order, retry, cancel, rollback, hold, stop, override]}")
+	s.edit("{who: {token: ops}, may: [read, order, retry, cancel]}", "{who: {token: ops}, may: [read, order, retry, cancel, rollback, hold, stop, override, report]}")
 }
 
 // act sends an act with a key, and decodes what is answered with the status.

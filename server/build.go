@@ -21,6 +21,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/catalog"
 	"github.com/tallyman-dev/tallyman/server/config"
 	"github.com/tallyman-dev/tallyman/server/limits"
+	"github.com/tallyman-dev/tallyman/server/notify"
 	"github.com/tallyman-dev/tallyman/server/poll"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -39,6 +40,8 @@ type parts struct {
 	polled    map[string]poll.Environment // by environment, of those that poll
 	receivers map[string]webhook.Receiver // by route
 	tokens    []api.Token
+	notifiers []notify.Notifier
+	reverts   bool         // some environment goes back from what fails
 	jobs      *jobVerifier // nil unless jobs of GitHub Actions are authenticated
 	warnings  []*gitops.Error
 }
@@ -87,6 +90,8 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(err)
 	receivers, err := buildReceivers(c.Sources, logger)
 	keep(err)
+	notifiers, err := buildNotifiers(c)
+	keep(err)
 	tokens, tokenProblems := buildTokens(c.API)
 	problems = append(problems, tokenProblems...)
 	bounds, err := limits.New(limits.Config{
@@ -97,7 +102,7 @@ func buildAfter(before *generation, c config.Config, logger *slog.Logger) (parts
 	keep(gitops.PrefixField("limits", err))
 	jobs, err := buildJobs(c.API.OIDC, logger)
 	keep(err)
-	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, polled: buildPolled(c), shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, jobs: jobs, warnings: warnings}, errors.Join(problems...)
+	return parts{first: apps, within: file, access: list, freezes: freezes, images: images, polled: buildPolled(c), shares: shares, snapshot: snapshot, limits: bounds, receivers: receivers, tokens: tokens, notifiers: notifiers, reverts: len(reverted(c)) > 0, jobs: jobs, warnings: warnings}, errors.Join(problems...)
 }
 
 // memoryLimit is that of the environment for the runtime of Go. One that this program

@@ -27,10 +27,10 @@ const cellRules = `access:
   - {who: {push: {source: eventbridge, accounts: ["123456789012"]}}, may: [order], apps: [worker], environments: [dev, prod]}
   - {who: {push: {source: sns}}, may: [order], apps: [api], environments: ["*"]}
   - {who: {job: {repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, refs: [refs/heads/main]}}, may: [order, read], apps: [worker], environments: [dev]}
-  - {who: {job: {repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, refs: [refs/heads/main], githubEnvironment: production}}, may: [order], apps: [api], environments: [prod]}
+  - {who: {job: {repository: octo-org/octo-repo, repositoryID: 456789, ownerID: 123456, refs: [refs/heads/main], githubEnvironment: production}}, may: [order, report], apps: [api], environments: [prod]}
   - {who: {token: ops}, may: [read, order, retry, override], apps: [api]}
-  - {who: {token: ops}, may: [read, cancel, rollback, stop], environments: [prod]}
-  - {who: {token: board}, may: [read, hold], apps: [worker], environments: [dev]}
+  - {who: {token: ops}, may: [read, cancel, rollback, stop, report], environments: [prod]}
+  - {who: {token: board}, may: [read, hold, report], apps: [worker], environments: [dev]}
 `
 
 // wayIn is how a principal asks. What is given is by app, environment and a name that no
@@ -53,6 +53,8 @@ func newCells(t *testing.T) (m *matrix, ways map[string]wayIn, seeds map[string]
 		s.yaml = s.yaml[:strings.Index(s.yaml, "access:\n")] + cellRules + s.yaml[strings.Index(s.yaml, "environments:\n  dev"):]
 		s.edit("worker: {environments: [dev]}", "worker: {repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/worker}")
 		s.addFile("worker", "prod")
+		s.edit("dev: {tags", "dev: {rollout: {by: reports}, tags")
+		s.edit("prod: {tags", "prod: {rollout: {by: reports}, tags")
 	})
 	jobPrincipal := func(token string) gitops.Principal {
 		j, err := m.current().jobs.Authenticate(t.Context(), token)
@@ -127,6 +129,8 @@ func (m *matrix) asks(bearer string, right gitops.Right, app, environment, seed 
 		return m.call(bearer, "POST", "/api/v1/holds", `{"kind": "freeze", "reason": "r", "for": "1h", `+area+`}`)
 	case gitops.RightStop:
 		return m.call(bearer, "POST", "/api/v1/holds", `{"kind": "stop", `+area+`}`)
+	case gitops.RightReport:
+		return m.call(bearer, "POST", "/api/v1/health", fmt.Sprintf(`{"app": %q, "environment": %q, "update": %q, "state": "healthy", "dryRun": true}`, app, environment, seed))
 	case gitops.RightOverride:
 		return m.call(bearer, "POST", "/api/v1/updates", cellOrder(app, environment, `, "override": "r", "dryRun": true`))
 	}
@@ -179,14 +183,15 @@ func TestEveryCellByEveryWayIn(t *testing.T) {
 		}
 	}
 	want := []string{
-		"board hold worker dev access[8]", "board read worker dev access[8]",
+		"board hold worker dev access[8]", "board read worker dev access[8]", "board report worker dev access[8]",
 		"bridge order worker dev access[2]", "bridge order worker prod access[2]",
 		"dispatch order api dev access[1]", "dispatch order worker dev access[1]",
-		"gate order api prod access[5]", "gate order worker dev access[4]", "gate read worker dev access[4]",
+		"gate order api prod access[5]", "gate order worker dev access[4]", "gate read worker dev access[4]", "gate report api prod access[5]",
 		"job order worker dev access[4]", "job read worker dev access[4]",
 		"ops cancel api prod access[7]", "ops cancel worker prod access[7]",
 		"ops order api dev access[6]", "ops order api prod access[6]", "ops override api dev access[6]", "ops override api prod access[6]",
 		"ops read api dev access[6]", "ops read api prod access[6]", "ops read worker prod access[7]",
+		"ops report api prod access[7]", "ops report worker prod access[7]",
 		"ops retry api dev access[6]", "ops retry api prod access[6]",
 		"ops rollback api prod access[7]", "ops rollback worker prod access[7]", "ops stop api prod access[7]", "ops stop worker prod access[7]",
 		"topic order api dev access[3]", "topic order api prod access[3]",

@@ -62,7 +62,7 @@ func (s *Server) CheckManifests(ctx context.Context, out io.Writer) error {
 		}
 	}
 	warnUnnamedPolls(out, g)
-	problems = append(problems, s.checkImages(ctx, out, g, views))
+	problems = append(problems, s.checkImages(ctx, out, g, views), s.checkRollouts(ctx, out, g))
 	return errors.Join(problems...)
 }
 

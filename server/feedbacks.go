@@ -108,14 +108,22 @@ func (t *toldSite) Source(environment, app string) (s feedback.Source, shared bo
 	return feedback.Source{Repository: target.Source, Manifests: target.Manifests}, t.shared[strings.ToLower(target.Source)]
 }
 
-// CommitURL implements [feedback.Site]. Pages are known of repositories that are written as
-// a GitHub App.
-func (t *toldSite) CommitURL(u gitops.Update) string {
-	target, ok := t.apps.Target(u.Environment, u.App)
+// Followed implements [feedback.Site].
+func (t *toldSite) Followed(environment, app string) bool {
+	return t.apps.followedBy(environment, app) != ""
+}
+
+// CommitURL implements [feedback.Site].
+func (t *toldSite) CommitURL(u gitops.Update) string { return commitURL(t.of, t.apps, u) }
+
+// commitURL is the page of an update's commit. Pages are known of repositories that are
+// written as a GitHub App; elsewhere it is "".
+func commitURL(g *generation, apps *known, u gitops.Update) string {
+	target, ok := apps.Target(u.Environment, u.App)
 	if !ok || u.Commit == "" {
 		return ""
 	}
-	if r := t.of.repositories[target.Manifests]; r != nil && r.app != nil {
+	if r := g.repositories[target.Manifests]; r != nil && r.app != nil {
 		return r.app.CommitPage(u.Commit)
 	}
 	return ""

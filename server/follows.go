@@ -52,7 +52,7 @@ func (s *Server) followRollouts(g *generation) {
 		f.stop = nil
 	case wanted && f.stop == nil:
 		follower := follow.New(follow.Config{
-			Site: s.followed, Git: revisions{s.current}, Store: s.store, Recorder: s.metrics.rollouts, Logger: s.logger, Holder: newHolder(), Now: now,
+			Site: s.followed, Git: revisions{s.current}, Reverter: reverts{s}, Store: s.store, Recorder: s.metrics.rollouts, Logger: s.logger, Holder: newHolder(), Now: now,
 		})
 		ctx, stop := context.WithCancel(f.ctx)
 		f.stop = stop
@@ -102,7 +102,7 @@ func (t *followedSite) Followed(environment, app string) (f follow.Followed, kno
 		_, settled := t.apps.whyGone(environment, app)
 		return f, settled
 	}
-	f = follow.Followed{By: follow.By(target.Rollout.By), Timeout: target.Rollout.Timeout, Application: target.Deployed.String()}
+	f = follow.Followed{By: follow.By(target.Rollout.By), Timeout: target.Rollout.Timeout, Revert: target.Rollout.Revert, Application: target.Deployed.String()}
 	if r := t.of.repositories[target.Manifests]; r != nil {
 		f.File = rollout.Manifest{Repository: r.settings.URL, Branch: r.settings.Branch, File: target.Files[0].Path}
 	}

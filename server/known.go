@@ -24,6 +24,15 @@ type known struct {
 // mostGone is how many targets that are gone are remembered.
 const mostGone = 10_000
 
+// followedBy is [gitops.Update.FollowedBy] of an app's updates.
+func (k *known) followedBy(environment, app string) string {
+	target, ok := k.Target(environment, app)
+	if !ok || !target.Rollout.Followed() {
+		return ""
+	}
+	return target.Rollout.By
+}
+
 // remember notes which files of what was known before are gone, for the reasons of their
 // updates.
 func (k *known) remember(before *known) {

@@ -26,6 +26,7 @@ func (s *Server) knowLabels(before, now *generation) {
 	s.metrics.apps.know(now.config.ManifestRepositoryNames(), now.config.DiscoversIn)
 	s.metrics.apps.set(now.known())
 	s.metrics.images.know(now, now.known())
+	s.metrics.notify.know(now.config)
 	s.metrics.rollouts.know(before, now)
 	s.metrics.credentials.know(now.config, now.tokens, s.logger)
 }

@@ -23,6 +23,7 @@ type metrics struct {
 	images       *imageMetrics
 	proposals    proposalMetrics
 	feedback     feedbackMetrics
+	notify       *notifyMetrics
 	rollouts     rolloutMetrics
 	auditLost    prometheus.Counter
 	requests     *prometheus.HistogramVec // to the public listener
@@ -46,6 +47,7 @@ func newMetrics(v Version) *metrics {
 	m.images = newImageMetrics(m.registry)
 	m.proposals = newProposalMetrics(m.registry)
 	m.feedback = newFeedbackMetrics(m.registry)
+	m.notify = newNotifyMetrics(m.registry)
 	m.rollouts = newRolloutMetrics(m.registry)
 	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "tallyman_audit_lost_total", Help: "Entries of the audit that were not written, since the store did not take them.",

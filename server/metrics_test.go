@@ -56,6 +56,7 @@ var update = flag.Bool("update", false, "write the series at the start anew, int
 func TestMetricsAtTheStart(t *testing.T) {
 	s := newSite(t)
 	s.inspectProd("")
+	s.edit("environments:\n  dev: {", "environments:\n  dev: {rollout: {by: reports}, ")
 	s.must(s.git.Close()) // so that nothing happens by itself
 	r := s.start()
 	series := gather(t, r.Server)

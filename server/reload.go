@@ -102,6 +102,7 @@ func (s *Server) reload(c config.Config) error {
 	s.sweep(next)
 	s.poll(next)
 	s.tellSources(next)
+	s.notifiers.Configure(next.notifiers)
 	s.followRollouts(next)
 	s.warm(next)
 	s.finder.follow(next)

@@ -14,7 +14,8 @@ import (
 var rolloutSeconds = []float64{1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600}
 
 // rolloutMetrics counts what comes of written updates in the cluster, and what Argo CD is
-// asked. It is a follow.Recorder and an argocd.Recorder.
+// asked. It is a follow.Recorder and an argocd.Recorder. The label of an Argo CD is no
+// "instance": Prometheus has that name for what it scrapes.
 type rolloutMetrics struct {
 	ended     *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
@@ -24,7 +25,8 @@ type rolloutMetrics struct {
 	away      *prometheus.GaugeVec
 	expires   *prometheus.GaugeVec
 
-	mu *sync.Mutex // held to set what is open
+	mu       *sync.Mutex     // guards what follows
+	followed map[string]bool // environments
 }
 
 func newRolloutMetrics(registry *prometheus.Registry) rolloutMetrics {
@@ -40,17 +42,17 @@ func newRolloutMetrics(registry *prometheus.Registry) rolloutMetrics {
 		}, []string{"environment", "state"}),
 		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_argocd_refreshes_total", Help: "How often Argo CD was asked to look at git: first where its webhook had not come 2 s after a push, and next where it had not looked after that.",
-		}, []string{"instance", "cause"}),
+		}, []string{"argocd", "cause"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tallyman_argocd_requests_total", Help: "Requests to Argo CD, by result: ok, or the code of the error.",
-		}, []string{"instance", "result"}),
+		}, []string{"argocd", "result"}),
 		away: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_argocd_away", Help: "1 while Argo CD does not answer, does not compare, or refuses its token, as this replica sees it.",
-		}, []string{"instance"}),
+		}, []string{"argocd"}),
 		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_argocd_token_expires_timestamp_seconds", Help: "When the token for Argo CD expires; 0 where it does not say, or was not used yet.",
-		}, []string{"instance"}),
-		mu: new(sync.Mutex),
+		}, []string{"argocd"}),
+		mu: new(sync.Mutex), followed: make(map[string]bool),
 	}
 	registry.MustRegister(m.ended, m.seconds, m.open, m.refreshes, m.requests, m.away, m.expires)
 	return m
@@ -65,10 +67,11 @@ func (m rolloutMetrics) know(before, now *generation) {
 				of := prometheus.Labels{"environment": environment}
 				m.ended.DeletePartialMatch(of)
 				m.seconds.DeletePartialMatch(of)
+				m.follow(environment, false)
 			}
 		}
 		for _, a := range before.argoCDs {
-			of := prometheus.Labels{"instance": a.client.Instance()}
+			of := prometheus.Labels{"argocd": a.client.Instance()}
 			if !now.asks(a.client.Instance()) {
 				for _, series := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.refreshes, m.requests, m.away, m.expires} {
 					series.DeletePartialMatch(of)
@@ -81,6 +84,7 @@ func (m rolloutMetrics) know(before, now *generation) {
 			continue
 		}
 		m.seconds.WithLabelValues(environment)
+		m.follow(environment, true)
 		for _, state := range gitops.RolloutStates() {
 			if state.Final() {
 				m.ended.WithLabelValues(environment, string(state))
@@ -127,9 +131,29 @@ func (m rolloutMetrics) Ended(u gitops.Update, r gitops.Rollout) {
 func (m rolloutMetrics) Open(now map[follow.Standing]int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.open.Reset()
-	for at, n := range now {
-		m.open.WithLabelValues(at.Environment, string(at.State)).Set(float64(n))
+	for environment := range m.followed {
+		for _, state := range gitops.RolloutStates() {
+			if !state.Final() {
+				m.open.WithLabelValues(environment, string(state)).Set(float64(now[follow.Standing{Environment: environment, State: state}]))
+			}
+		}
+	}
+}
+
+// follow has the series of what is open in an environment be there, or not.
+func (m rolloutMetrics) follow(environment string, followed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !followed {
+		delete(m.followed, environment)
+		m.open.DeletePartialMatch(prometheus.Labels{"environment": environment})
+		return
+	}
+	m.followed[environment] = true
+	for _, state := range gitops.RolloutStates() {
+		if !state.Final() {
+			m.open.WithLabelValues(environment, string(state))
+		}
 	}
 }
 

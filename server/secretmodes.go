@@ -51,6 +51,14 @@ func namedSecrets(c config.Config) (files []secretFile) {
 	for i, instance := range c.ArgoCD {
 		add(config.ArgoCDField(i)+".tokenFile", instance.TokenFile)
 	}
+	for i, n := range c.Notify {
+		if n.Webhook != nil {
+			add(config.NotifierField(i)+".webhook.secretFile", n.Webhook.SecretFile)
+		}
+		if n.Slack != nil {
+			add(config.NotifierField(i)+".slack.urlFile", n.Slack.URLFile)
+		}
+	}
 	for i, token := range c.API.Tokens {
 		add(fmt.Sprintf("api.tokens[%d].file", i), token.File)
 	}

@@ -25,12 +25,13 @@ func TestSecretFilesAreAllKnown(t *testing.T) {
 	c.Sources.EventBridge = &config.EventBridge{SecretFiles: []string{"9"}}
 	c.Registries = []config.Registry{{DockerConfigFile: "15", CAFile: "public"}}
 	c.ArgoCD = []config.ArgoCD{{TokenFile: "16", CAFile: "public"}}
+	c.Notify = []config.Notifier{{Webhook: &config.NotifyWebhook{SecretFile: "17"}, Slack: &config.NotifySlack{URLFile: "18"}}}
 	c.API.Tokens = []config.Token{{File: "10"}}
 	var paths []string
 	for _, file := range namedSecrets(c) {
 		paths = append(paths, file.path)
 	}
-	if want := []string{"1", "2", "3", "4", "5", "6", "11", "12", "13", "14", "7", "8", "9", "15", "16", "10"}; !slices.Equal(paths, want) {
+	if want := []string{"1", "2", "3", "4", "5", "6", "11", "12", "13", "14", "7", "8", "9", "15", "16", "17", "18", "10"}; !slices.Equal(paths, want) {
 		t.Errorf("found %q", paths)
 	}
 	known := make(map[string]bool)

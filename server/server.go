@@ -31,6 +31,7 @@ import (
 	"github.com/tallyman-dev/tallyman/server/discovery"
 	"github.com/tallyman-dev/tallyman/server/holds"
 	"github.com/tallyman-dev/tallyman/server/limits"
+	"github.com/tallyman-dev/tallyman/server/notify"
 	"github.com/tallyman-dev/tallyman/server/storehealth"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
@@ -60,6 +61,7 @@ type Server struct {
 	sweeps    *sweeps             // nil before Start
 	polls     *polls              // nil before Start
 	feedbacks *feedbacks          // nil before Start
+	notifiers *notify.Manager     // nil before Start
 	follows   *follows            // nil before Start
 	warm      func(g *generation) // brings the tips of its branches here; nil before Start
 	finder    *finder             // of apps on branches
@@ -157,6 +159,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	s.startSweeps()
 	s.startPolls()
 	s.startFeedback()
+	s.startNotifiers()
 	s.startFollowing()
 	s.listening.Store(true)
 	s.logAccess()

@@ -79,9 +79,9 @@ out yet; it does so by itself.`,
 		case u.State == gitops.Cancelled:
 			return nil
 		case u.State.Final():
-			return notCommitted{u, exitEnded, fmt.Sprintf("not cancelled: it was %s first", u.State)}
+			return fellShort{u, exitEnded, fmt.Sprintf("not cancelled: it was %s first", u.State)}
 		}
-		return notCommitted{u, exitPending, "cancellation requested, not carried out yet"}
+		return fellShort{u, exitPending, "cancellation requested, not carried out yet"}
 	})
 }
 

@@ -76,6 +76,7 @@ func (p *printer) resultText(d gitops.Delivery) string {
 		case u.State == gitops.Proposed:
 			text = withReason(text, p.openProposal(u))
 		}
+		text = joined(text, p.rolloutText(u))
 		return text
 	}
 	text := fmt.Sprintf("%d updates to %s", len(d.Updates), d.Updates[0].Tag)
@@ -94,7 +95,8 @@ func newUpdates() *cobra.Command {
 		Short: "List updates and their state, newest first",
 		Long: `List updates and their state, newest first. A delivery has none, one, or one for each
 environment that takes its tag. A pending update that is blocked says by what, and a
-proposed one where its pull request is.`,
+proposed one where its pull request is. What was written says where it stands in the
+cluster, if that is followed.`,
 		Example: "  tallyman updates --env prod\n  tallyman updates --state failed\n  tallyman updates --app myshop-api -n 100 -o yaml",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -137,9 +139,10 @@ func (p *printer) updates(found []gitops.Update) {
 	p.table([]string{"ACCEPTED (UTC)", "UPDATE", "ENVIRONMENT", "APP", "TAG", "STATE", "COMMIT OR REASON"}, rows)
 }
 
-// result says in a line how an update stands: its commit, its pull request, or why it is so.
+// result says in a line how an update stands: its commit, its pull request, or why it is so,
+// and where it stands in the cluster.
 func (p *printer) result(u gitops.Update) string {
-	return firstOf(short(u.Commit), overtaken(u), p.openProposal(u), u.Reason, p.holdText(u))
+	return joined(firstOf(short(u.Commit), overtaken(u), p.openProposal(u), u.Reason, p.holdText(u)), p.rolloutText(u))
 }
 
 // overtaken says of a failed update that nothing needs to be done about it.

@@ -17,12 +17,13 @@ func newExplain() *cobra.Command {
 		Use:   "explain ID",
 		Short: "Show every step of a delivery or an update",
 		Long: `Show every step of a delivery or an update: what arrived, from whom, what it means and
-why, every attempt, block and error, and the result. ID is a delivery's, as SOURCE/ID
-or as the sender's id alone (GitHub's X-GitHub-Delivery, EventBridge's id), or an
-update's. What is blocked says by what, since when, and when tallyman retries. Of a
-delivery of many updates those that need somebody are shown, and the others listed. Of
-what is written by pull requests it shows the request, what it waits for, and who merged
-or closed it.`,
+why, every attempt, block and error, the result, and where it stands in the cluster. ID
+is a delivery's, as SOURCE/ID or as the sender's id alone (GitHub's X-GitHub-Delivery,
+EventBridge's id), or an update's. What is blocked says by what, since when, and when
+tallyman retries; what does not run says why, and what can be done. Of a delivery of
+many updates those that need somebody are shown, and the others listed. Of what is
+written by pull requests it shows the request, what it waits for, and who merged or
+closed it.`,
 		Example: `  tallyman explain 72d3162e-cc78-11e3-81ab-4c9367dc0958
   tallyman explain github/72d3162e-cc78-11e3-81ab-4c9367dc0958 -o json`,
 		Args: exactly("ID"),
@@ -105,7 +106,7 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 	before := gitops.Step{State: gitops.Pending}
 	cancellation := cancellationOf(u)
 	for i, step := range u.Steps {
-		if step.State.Written() {
+		if step.State.Written() && step.Rollout == "" {
 			p.image(u.Found)
 		}
 		p.line("  ", "%s  %s", timestamp(step.At), stepText(before, step, i >= cancellation))
@@ -121,6 +122,9 @@ func (p *printer) explainUpdate(u gitops.Update, of details) {
 			p.commit(u, made, err)
 		}
 		p.line("  ", "%s", verdict(u))
+		if u.Rollout != nil {
+			p.rollout(u.App, u.Environment, *u.Rollout)
+		}
 	}
 	p.feedback(u.Feedback)
 	p.decisions(u)
@@ -178,83 +182,13 @@ var purposes = map[gitops.Action]string{
 	gitops.ActionDismiss: "To give it up",
 }
 
-// stepText says in a line what happened to an update after the step before. A
-// request of a person in it may be one to cancel.
-func stepText(before, s gitops.Step, cancelling bool) string {
-	var text string
-	switch {
-	case s.Attempts == 0 && s.Actor != "":
-		text = decisionText(before, s, cancelling)
-	case s.State == gitops.Pending && s.Reason == "":
-		text = "not blocked any longer"
-	case s.State == gitops.Pending:
-		text = "blocked"
-	case s.State == gitops.Committed:
-		text = "committed as " + s.Commit
-	case s.State == gitops.Unchanged:
-		text = "nothing to commit"
-	default:
-		text = string(s.State)
-		if s.Actor != "" {
-			text += " by " + s.Actor
-		}
-	}
-	text = withReason(text, s.Reason)
-	if s.Attempts > 1 {
-		text += fmt.Sprintf(" (%d attempts until %s)", s.Attempts, timestamp(s.Until))
-	}
-	return text
-}
-
-// withReason adds a reason to a text, unless the reason begins with it.
-func withReason(text, reason string) string {
-	switch {
-	case reason == "":
-		return text
-	case strings.HasPrefix(reason, text):
-		return reason
-	}
-	return text + ": " + reason
-}
-
-// decisionText says what a person decided. A step has the state that a decision left
-// the update in, and both a retry and a cancellation leave a pending update pending.
-// Only a blocked one can be retried; of a blocked one it is a cancellation if it is
-// the last request of an update whose cancellation waits or was carried out.
-func decisionText(before, s gitops.Step, cancelling bool) string {
-	wasBlocked := before.State == gitops.Pending && before.Attempts > 0 && before.Reason != ""
-	switch {
-	case s.State == gitops.Cancelled:
-		return "dismissed by " + s.Actor
-	case before.State == gitops.Failed, wasBlocked && !cancelling:
-		return "retry requested by " + s.Actor
-	}
-	return "cancellation requested by " + s.Actor
-}
-
-// cancellationOf is the index of the step that requested the update's cancellation,
-// the last that a person requested, or the number of steps when there is none.
-func cancellationOf(u gitops.Update) int {
-	n := len(u.Steps)
-	byPerson := n > 0 && u.Steps[n-1].State == gitops.Cancelled && u.Steps[n-1].Actor != ""
-	if u.CancelRequest == nil && !byPerson {
-		return n
-	}
-	for i := n - 1; i >= 0; i-- {
-		if s := u.Steps[i]; !s.State.Final() && s.Attempts == 0 && s.Actor != "" {
-			return i
-		}
-	}
-	return n
-}
-
 // verdict says what the state of an update that is not pending means to its sender.
 func verdict(u gitops.Update) string {
 	switch u.State {
 	case gitops.Proposed:
 		return fmt.Sprintf("Proposed: committed when its pull request is merged. Everything that keeps it: tallyman why %s --env %s", u.App, u.Environment)
 	case gitops.Committed:
-		return "Committed. Argo CD syncs it from the branch"
+		return committed(u)
 	case gitops.Unchanged:
 		return "Unchanged: the file already had this tag"
 	case gitops.Superseded:
@@ -268,6 +202,18 @@ func verdict(u gitops.Update) string {
 		return fmt.Sprintf("Failed, and overtaken by update %s: nothing needs to be done", u.OvertakenBy)
 	}
 	return "Failed" + endedBy(u)
+}
+
+// committed says of an update that is committed what comes next, where nothing is known of the
+// cluster.
+func committed(u gitops.Update) string {
+	switch {
+	case u.Rollout != nil:
+		return "Committed"
+	case u.FollowedBy != "":
+		return "Committed. It is not known yet whether it runs"
+	}
+	return "Committed. Argo CD syncs it from the branch"
 }
 
 // endedBy names the person who ended an update, and why it ended.

@@ -54,12 +54,12 @@ func (p *printer) explainMany(d gitops.Delivery, asked string, of details) {
 	}
 	fmt.Fprintln(p.out)
 	if more := attention - len(shown); more > 0 {
-		p.line("", "%d more failed or are blocked", more)
+		p.line("", "%d more failed, are blocked or do not run", more)
 	}
 	p.line("", "Every step of one: tallyman explain UPDATE")
 }
 
 // needsAttention reports whether an update waits for somebody to do something about it.
 func needsAttention(u gitops.Update) bool {
-	return u.State == gitops.Failed && u.OvertakenBy == "" || u.State == gitops.Pending && len(u.BlockedBy) > 0
+	return u.State == gitops.Failed && u.OvertakenBy == "" || u.State == gitops.Pending && len(u.BlockedBy) > 0 || u.Rollout != nil && needsPerson(u.Rollout.State)
 }

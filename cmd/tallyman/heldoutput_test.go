@@ -59,11 +59,13 @@ func TestTermsAreShown(t *testing.T) {
 		t.Error(diff)
 	}
 	h := api.History{Complete: true, Versions: []api.Version{
+		{Tag: "1.4.1", Commit: "c9", At: noon, Author: "bot", Subject: "revert: api back to 1.4.1 (prod)", Updates: []api.UpdateTrailer{{Actor: "tallyman:revert", Reason: "1.4.3 is degraded: a pod crashes", RollsBack: "1.4.3", Reverts: "u9"}}},
 		{Tag: "1.4.1", Commit: "c2", At: noon, Author: "bot", Subject: "revert: api back to 1.4.1 (prod)", Updates: []api.UpdateTrailer{{Actor: "token:ann", Reason: "incident 4711", RollsBack: "1.4.2", Override: "now"}}},
 		{Tag: "1.4.2", Commit: "c1", At: noon, Author: "eve", Subject: "Bump", Claims: []api.UpdateTrailer{{Update: "u9", Reason: "made up"}}},
 		{Tag: "1.4.0"},
 	}}
 	want = `SINCE (UTC)          TAG    COMMIT  REQUESTED BY            SUBJECT                           REASON
+2026-01-02 12:00:00  1.4.1  c9      tallyman:revert         revert: api back to 1.4.1 (prod)  takes back update u9; 1.4.3 is degraded: a pod crashes
 2026-01-02 12:00:00  1.4.1  c2      token:ann               revert: api back to 1.4.1 (prod)  rolled back from 1.4.2; incident 4711; override: now
 2026-01-02 12:00:00  1.4.2  c1      eve (claims update u9)  Bump
 before               1.4.0  -       -                       -

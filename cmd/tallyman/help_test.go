@@ -12,7 +12,7 @@ import (
 
 // imperatives are the verbs that a command's help may begin with.
 var imperatives = []string{
-	"Back", "Cancel", "Clear", "Commit", "Compare", "Copy", "Dismiss", "Hold", "Keep", "List", "Print", "Release", "Request", "Restore", "Retry", "Return", "Run", "Send", "Set", "Show", "Stream", "Validate",
+	"Back", "Cancel", "Clear", "Commit", "Compare", "Copy", "Dismiss", "Hold", "Keep", "List", "Print", "Release", "Report", "Request", "Restore", "Retry", "Return", "Run", "Send", "Set", "Show", "Stream", "Validate",
 }
 
 // Help begins with an imperative. A line of help has no full stop, fits a terminal

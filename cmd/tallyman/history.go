@@ -24,7 +24,8 @@ func newHistory() *cobra.Command {
 of the manifest repository: those of tallyman and those of people. A commit that names
 an update and has no proof that tallyman made it is shown with its author and its claim,
 unless tallyman knows it as the merge of the update's pull request.
-What a person ordered shows the reason, and of a rollback the tag that it left.`,
+What a person ordered shows the reason, and of a rollback the tag that it left; what
+tallyman itself reverted shows the update that did not run, and why.`,
 		Example: "  tallyman history myshop-api --env prod\n  tallyman history myshop-api --env prod -n 100 --commits 50000",
 		Args:    exactly("APP"),
 		RunE: from.run(func(a apiRun, args []string) error {
@@ -90,7 +91,10 @@ func (p *printer) history(h api.History) {
 func reasonOf(v api.Version) string {
 	var texts []string
 	for _, u := range v.Updates {
-		if u.RollsBack != "" {
+		switch {
+		case u.Reverts != "":
+			texts = append(texts, "takes back update "+u.Reverts)
+		case u.RollsBack != "":
 			texts = append(texts, "rolled back from "+u.RollsBack)
 		}
 		if u.Reason != "" {

@@ -132,10 +132,13 @@ func (p *printer) terms(t *gitops.Terms) {
 	if t == nil {
 		return
 	}
-	if t.RollsBack != "" {
+	switch {
+	case t.Reverts != "":
+		p.line("  ", "%s", withReason("Takes back update "+t.Reverts, t.Reason)) // which says how it failed
+	case t.RollsBack != "":
 		p.line("  ", "Rollback from %s", t.RollsBack)
 	}
-	if t.Reason != "" {
+	if t.Reason != "" && t.Reverts == "" {
 		p.line("  ", "Reason: %s", t.Reason)
 	}
 	if !t.PinUntil.IsZero() {

@@ -89,10 +89,12 @@ var mayImport = map[string][]string{
 	"server/config":                      {"gitops", "gitops/image", "gitops/values"},
 	"server/config/schema":               {}, // its text is made by a test
 	"server/githubapp":                   {"gitops"},
-	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/webhook"},
-	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/webhook"},
-	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp"},
-	"server/follow":                      {"gitops", "gitops/queue", "gitops/rollout"},
+	"server/missed":                      {"gitops", "gitops/queue", "server/githubapp", "server/lease", "server/webhook"},
+	"server/poll":                        {"gitops", "gitops/policy", "gitops/queue", "gitops/registry/ecr", "server/lease", "server/webhook"},
+	"server/feedback":                    {"gitops", "gitops/queue", "server/githubapp", "server/lease"},
+	"server/notify":                      {"gitops", "gitops/queue", "server/lease"},
+	"server/lease":                       {"gitops/queue"},
+	"server/follow":                      {"gitops", "gitops/queue", "gitops/rollout", "server/lease"},
 	"server/githubapp/githubtest":        {"gitops/manifest/gitserver", "server/secrettest"},
 	"server/forge/github":                {"gitops", "gitops/git", "gitops/proposals", "server/githubapp"},
 	"server/oidc":                        {"gitops"},
@@ -100,8 +102,8 @@ var mayImport = map[string][]string{
 	"server/oidc/oidctest":               {"server/secrettest"},
 	"server/survey":                      {"gitops", "gitops/branch", "gitops/discover", "gitops/git", "gitops/history", "gitops/starter", "gitops/values"},
 	"server/simulation":                  {}, // all of it is tests, which import everything
-	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/contain", "gitops/discover", "gitops/gate", "gitops/guard", "gitops/image", "gitops/inspect", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/policy", "gitops/values", "gitops/git", "gitops/history", "gitops/manifest", "gitops/proof", "gitops/proposals", "gitops/queue", "gitops/queue/archive", "gitops/queue/sqlite", "gitops/queue/postgres", "gitops/lane", "gitops/rollout", "gitops/topic",
-		"server/api", "server/apphistory", "server/argocd", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/feedback", "server/follow", "server/forge/github", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/verify", "server/webhook", "server/webhook/github", "server/webhook/ecr", "server/webhook/sns"},
+	"server": {"gitops", "gitops/access", "gitops/acts", "gitops/aws", "gitops/contain", "gitops/discover", "gitops/gate", "gitops/git", "gitops/guard", "gitops/history", "gitops/image", "gitops/inspect", "gitops/lane", "gitops/manifest", "gitops/policy", "gitops/proof", "gitops/proposals", "gitops/queue", "gitops/queue/archive", "gitops/queue/postgres", "gitops/queue/sqlite", "gitops/registry", "gitops/registry/cosign", "gitops/registry/ecr", "gitops/rollout", "gitops/topic", "gitops/values",
+		"server/api", "server/apphistory", "server/argocd", "server/audit", "server/backup", "server/branchtags", "server/budget", "server/catalog", "server/config", "server/discovery", "server/feedback", "server/follow", "server/forge/github", "server/githubapp", "server/holds", "server/limits", "server/missed", "server/notify", "server/oidc", "server/poll", "server/retention", "server/routing", "server/storehealth", "server/verify", "server/webhook", "server/webhook/ecr", "server/webhook/github", "server/webhook/sns"},
 	"deploy":                    {},
 	"deploy/action":             {}, // a script and its tests
 	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/config/schema", "server/githubapp/githubtest", "server/survey", "server/verify", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/starter", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},

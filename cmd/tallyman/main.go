@@ -46,14 +46,19 @@ Exit status, of every command:
   7  server unavailable
   8  held: a pin, freeze, stop or bad mark is against the order; nothing was stored
   9  the update is proposed: its pull request is open, and it is not committed (--wait)
+ 10  the update is committed and does not run: its rollout failed, or another tag took
+     its place before it was known to run (--wait=healthy)
+ 11  the update is committed and nothing says whether it runs: it is not followed to the
+     cluster, or nothing there is known to read its file (--wait=healthy)
+
 tallyman verify has 0 to 3 of its own for what it found; see its help.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badInput{err} })
-	root.AddCommand(newServe(), newInit(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newSchema(), newVersion(),
+	root.AddCommand(newServe(), newInit(), newCheck(), newBackup(), newRestore(), newMigrateStore(), newSend(), newEdit(), newDemo(), newApp(), newNotify(), newSchema(), newVersion(),
 		newStatus(), newApps(), newDeliveries(), newUpdates(), newExplain(), newUpdate(), newRetry(), newCancel(), newDismiss(), newClear(), newHistory(), newAudit(), newWatch(),
-		newRollback(), newPin(), newUnpin(), newFreeze(), newThaw(), newStop(), newResume(), newMarkBad(), newUnmarkBad(), newHolds(), newFreezes(), newWhy(), newVerify())
+		newRollback(), newPin(), newUnpin(), newFreeze(), newThaw(), newStop(), newResume(), newMarkBad(), newUnmarkBad(), newHealth(), newHolds(), newFreezes(), newWhy(), newVerify())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = cobra.ArbitraryArgs // what is no shell is refused with the list
@@ -118,6 +123,8 @@ const (
 	exitUnreachable = 7
 	exitHeld        = 8
 	exitProposed    = 9
+	exitNotHealthy  = 10
+	exitNotFollowed = 11
 )
 
 // badInput marks an error of flags or configuration.

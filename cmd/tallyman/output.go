@@ -146,12 +146,15 @@ func printable(text string) string {
 	return clean.String() + strings.Map(visible, text[at:])
 }
 
-// stateColours are the colours of states and outcomes.
+// stateColours are the colours of states and outcomes, and of where rollouts stand.
 var stateColours = map[string]string{
 	string(gitops.Committed): "good", string(gitops.Unchanged): "good", string(gitops.Pending): "wait", string(gitops.Proposed): "wait",
 	string(gitops.Superseded): "dim", string(gitops.Closed): "dim", string(gitops.Cancelled): "dim", string(gitops.Failed): "bad",
 	string(gitops.OutcomeAccepted): "good", string(gitops.OutcomeIgnored): "dim", string(gitops.OutcomeRejected): "bad",
-	string(gitops.OutcomeWaiting): "wait",
+	string(gitops.OutcomeWaiting): "wait", // and where a rollout waits
+	string(gitops.RolloutPerson):  "wait", string(gitops.RolloutSyncing): "wait", string(gitops.RolloutProgressing): "wait", string(gitops.RolloutPaused): "wait", string(gitops.RolloutUnknown): "wait",
+	string(gitops.RolloutHealthy): "good", string(gitops.RolloutDegraded): "bad", string(gitops.RolloutSyncFailed): "bad", string(gitops.RolloutTimedOut): "bad",
+	string(gitops.RolloutUnmapped): "bad", string(gitops.RolloutGone): "bad",
 }
 
 func stateCell[T ~string](state T) cell { return cell{string(state), stateColours[string(state)]} }

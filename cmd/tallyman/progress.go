@@ -70,11 +70,14 @@ func (p *progress) show(u gitops.Update) {
 	key, text := u.ID, fmt.Sprintf("%s: %s", title(u), u.State)
 	hold, outage := firstOf(p.print.proposedText(u), p.print.holdText(u)), p.outages[targetOf(u)]
 	switch {
-	case p.until.reached(u.State) && !p.several():
+	case p.until.reached(u) && !p.several():
 		return
 	case u.State.Final():
 		if detail := firstOf(u.Commit, u.Reason); detail != "" {
 			text += " (" + detail + ")"
+		}
+		if p.until == untilHealthy {
+			text = joined(text, p.print.rolloutText(u))
 		}
 	case hold != "":
 		text += ": " + hold

@@ -180,7 +180,7 @@ func (f *fleet) orderEverywhere(m *member, tag string) time.Duration {
 		all.Go(func() {
 			d, err := c.Order(f.ctx, environment+"-"+tag, api.OrderRequest{App: []string{"app-00"}, Environment: []string{environment}, Tag: tag})
 			if err == nil {
-				err = c.Await(f.ctx, d.Updates, gitops.State.Final, func(gitops.Update) {})
+				err = c.Await(f.ctx, d.Updates, func(u gitops.Update) bool { return u.State.Final() }, func(gitops.Update) {})
 			}
 			if err != nil || d.Updates[0].State != gitops.Committed {
 				f.t.Errorf("%s in %s: %+v, %v", tag, environment, d.Updates, err)

@@ -22,7 +22,8 @@ blocks them; how many failed that are neither dismissed nor overtaken by a later
 of their app; how long the oldest ready one has waited; when an update was last on the
 branch, and when one last ended in any way; what the lane does; and how many pull
 requests are open. Then show the pins, freezes, stops and bad marks that are in force,
-and the tag of each app in each environment, as it is on the branch now. With -o json
+and the tag of each app in each environment, as it is on the branch now, with where it
+stands in the cluster while it does not run there, if that is followed. With -o json
 holds are not in it: see tallyman holds and tallyman freezes.`,
 		Example: "  tallyman status\n  tallyman status -o json | jq '.environments[] | {name, ready: .lane.ready, held: .lane.held}'",
 		Args:    noArgs,
@@ -178,6 +179,9 @@ func (p *printer) tags(now api.Environments) {
 			if len(app.Differs) > 0 {
 				problems = append(problems, fmt.Sprintf("%s in %s: %s", app.App, e.Name, tagsByFile(app)))
 			}
+			if app.Rollout != nil && needsPerson(app.Rollout.State) {
+				problems = append(problems, fmt.Sprintf("%s in %s: %s", app.App, e.Name, p.appRolloutText(*app.Rollout)))
+			}
 		}
 	}
 	slices.Sort(apps)
@@ -221,6 +225,8 @@ func tagCell(app api.App) cell {
 	switch {
 	case app.Tag != "" && len(app.Differs) > 0:
 		return cell{app.Tag, "bad"}
+	case app.Tag != "" && app.Rollout != nil:
+		return rolloutCell(app)
 	case app.Tag != "":
 		return cell{app.Tag, ""}
 	case app.Problem != "":

@@ -33,6 +33,10 @@ requests, proposed; of a proposed one the exit status is 9. --wait=committed wai
 pull requests are merged or closed. Exit status 5 means that one or more ended without a
 commit, and 6 that none did, and one or more have not come so far in time.
 
+--wait=healthy waits until each runs, as Argo CD or a report says. Exit status 10 means
+that one does not run, and 11 that nothing says whether it does. While a person must
+sync or promote it, standard error says so, and the command waits on.
+
 What a pin, freeze, stop or bad mark holds is not ordered, and the exit status is 8,
 unless the order says what to do: --or-hold has it wait, --override has it pass pins,
 freezes and bad marks, and --through-stop stops, too, for a reason that the commit and
@@ -40,6 +44,7 @@ the audit have. The last two need the right "override".`,
 		Example: `  tallyman update myshop-api main-1a2b3c4 --env dev
   tallyman update myshop-api 1.4.0 --env prod --wait --timeout 2m
   tallyman update myshop-api 1.4.0 --env prod --wait=committed --timeout 8h   # until its pull request is merged
+  tallyman update myshop-api 1.4.0 --env prod --wait=healthy --timeout 45m    # until it runs
   tallyman update myshop-api 1.4.0 --env prod --key "release-1.4.0"   # asked twice, ordered once
   tallyman update cart,pay --tag 1.4.0 --env dev,staging --wait
   tallyman update myshop-api 1.4.1 --env prod --or-hold              # after the freeze
@@ -199,5 +204,5 @@ func (p *printer) outcome(u gitops.Update) string {
 	if detail := firstOf(u.Commit, p.openProposal(u), u.Reason, p.holdText(u)); detail != "" {
 		text += " (" + detail + ")"
 	}
-	return text
+	return joined(text, p.rolloutText(u))
 }

@@ -14,13 +14,13 @@ import (
 )
 
 // await waits until updates of one delivery have come so far as is wanted, brings each up
-// to date in its place, and prints their progress on standard error. What is not committed
+// to date in its place, and prints their progress on standard error. What has not come so far
 // then is an error. A signal ends the waiting, not the updates: the caller still prints
 // where to look.
 func (a apiRun) await(updates []gitops.Update, w waitFlags) error {
 	unasked, stop := signal.NotifyContext(a.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(unasked, w.timeout)
+	ctx, cancel := context.WithTimeout(unasked, w.limit())
 	defer cancel()
 	shown := newProgress(a.ErrOrStderr(), a.print, w.until, updates, a.outagesOf(ctx, updates))
 	defer a.followOutages(ctx, shown)()
@@ -32,18 +32,24 @@ func (a apiRun) await(updates []gitops.Update, w waitFlags) error {
 	return a.missing(updates, a.outagesOf(a.Context(), updates), w, unasked.Err() != nil)
 }
 
-// missing is the error of the updates that are not committed.
+// missing is the error of the updates that have not come as far as was waited for.
 func (a apiRun) missing(updates []gitops.Update, outages map[string]*api.Outage, w waitFlags, interrupted bool) error {
-	var missing []notCommitted
+	var missing []fellShort
 	for _, u := range updates {
+		code, text := 0, ""
 		switch cause := a.cause(u, outages); {
+		case u.State.Written() && w.until == untilHealthy:
+			code, text = a.notHealthy(u, w, interrupted)
 		case u.State.Written():
 		case u.State.Final():
-			missing = append(missing, notCommitted{u, exitEnded, fmt.Sprintf("not committed: %s%s", u.State, cause)})
-		case w.until.reached(u.State):
-			missing = append(missing, notCommitted{u, exitProposed, fmt.Sprintf("not committed yet: %s%s. To wait for the merge: --wait=committed", u.State, cause)})
+			code, text = exitEnded, fmt.Sprintf("not committed: %s%s", u.State, cause)
+		case w.until.reached(u):
+			code, text = exitProposed, fmt.Sprintf("not committed yet: %s%s. To wait for the merge: --wait=committed", u.State, cause)
 		default:
-			missing = append(missing, notCommitted{u, exitPending, w.late(u.State, interrupted) + cause})
+			code, text = exitPending, w.late(u.State, interrupted)+cause
+		}
+		if code != 0 {
+			missing = append(missing, fellShort{u, code, text})
 		}
 	}
 	switch {
@@ -52,7 +58,26 @@ func (a apiRun) missing(updates []gitops.Update, outages map[string]*api.Outage,
 	case len(updates) == 1:
 		return missing[0]
 	}
-	return someNotCommitted{missing, len(updates)}
+	return someFellShort{missing, len(updates), w.until}
+}
+
+// notHealthy says of a written update why it is not known to run; the code is 0 where it is.
+func (a apiRun) notHealthy(u gitops.Update, w waitFlags, interrupted bool) (code int, text string) {
+	r := u.Rollout
+	switch {
+	case !isFollowed(u):
+		return exitNotFollowed, fmt.Sprintf("%s, and nothing says whether it runs: updates of %s in %s are not followed to the cluster. Set environments.%[3]s.rollout.by, or wait with --wait=committed",
+			u.State, u.App, u.Environment)
+	case r == nil:
+		return exitPending, w.late(u.State, interrupted) + "; it is not known yet whether it runs"
+	case !r.State.Final():
+		return exitPending, w.late(u.State, interrupted) + "; " + a.print.rolloutText(u)
+	case r.State == gitops.RolloutHealthy:
+		return 0, ""
+	case r.State == gitops.RolloutUnmapped:
+		return exitNotFollowed, fmt.Sprintf("%s, and nothing says whether it runs; %s", u.State, a.print.rolloutText(u))
+	}
+	return exitNotHealthy, fmt.Sprintf("%s, and does not run; %s", u.State, a.print.rolloutText(u))
 }
 
 // cause says why an update is not committed, as far as the server says, to follow a
@@ -102,34 +127,40 @@ func (a apiRun) environments(ctx context.Context) map[string]api.Environment {
 	return byName
 }
 
-// notCommitted is an update that ended without a commit, or has not ended.
-type notCommitted struct {
+// fellShort is an update that ended before it had come as far as was waited for, or has not
+// come so far in time.
+type fellShort struct {
 	update gitops.Update
 	code   int
 	text   string
 }
 
-func (e notCommitted) exit() int { return e.code }
+func (e fellShort) exit() int { return e.code }
 
-func (e notCommitted) Error() string { return title(e.update) + ": " + e.text }
+func (e fellShort) Error() string { return title(e.update) + ": " + e.text }
 
-// someNotCommitted are those of several updates.
-type someNotCommitted struct {
-	missing []notCommitted
+// someFellShort are those of several updates.
+type someFellShort struct {
+	missing []fellShort
 	of      int
+	until   awaited
 }
 
 // exit says that one has ended, if one has: another try of the command does not help it.
 // Else it says that one is late, if one is.
-func (e someNotCommitted) exit() int {
-	for _, code := range []int{exitEnded, exitPending} {
-		if slices.ContainsFunc(e.missing, func(m notCommitted) bool { return m.code == code }) {
+func (e someFellShort) exit() int {
+	for _, code := range []int{exitEnded, exitNotHealthy, exitNotFollowed, exitPending} {
+		if slices.ContainsFunc(e.missing, func(m fellShort) bool { return m.code == code }) {
 			return code
 		}
 	}
 	return exitProposed
 }
 
-func (e someNotCommitted) Error() string {
-	return fmt.Sprintf("%d of %d updates are not committed. The first: %v", len(e.missing), e.of, e.missing[0])
+func (e someFellShort) Error() string {
+	what := "committed"
+	if e.until == untilHealthy {
+		what = "known to run"
+	}
+	return fmt.Sprintf("%d of %d updates are not %s. The first: %v", len(e.missing), e.of, what, e.missing[0])
 }

@@ -35,7 +35,7 @@ func TestWaitEndsAtAPullRequest(t *testing.T) {
 		{"rollback api --env prod --reason x --wait=committed --timeout 1ms", proposed, exitPending, "still proposed after 1ms"},
 		{"rollback api --env prod --reason x --no-wait", proposed, 0, ""},
 		{"pin api 1.4.0 --env prod --reason x", proposed, exitProposed, "not committed yet: proposed"},
-		{"update api 1.4.0 --env prod --wait=merged", proposed, exitBadInput, `invalid argument "merged" for "--wait" flag: must be proposed or committed`},
+		{"update api 1.4.0 --env prod --wait=merged", proposed, exitBadInput, `invalid argument "merged" for "--wait" flag: must be proposed, committed or healthy`},
 	} {
 		t.Run(c.command+" "+string(c.now.State), func(t *testing.T) {
 			serveAnswers(t, answers{

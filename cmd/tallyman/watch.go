@@ -22,10 +22,11 @@ func newWatch() *cobra.Command {
 	var environment, app, delivery string
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Stream deliveries, updates and holds",
-		Long: `Stream deliveries as they arrive, updates as they change, and holds as they are placed
-and lifted. With -o json each is a line of JSON. A connection that breaks is opened
-again, and standard error says so; Ctrl-C ends the stream.`,
+		Short: "Stream deliveries, updates, rollouts and holds",
+		Long: `Stream deliveries as they arrive, updates as they change, where those that are written
+come to stand in the cluster, and holds as they are placed and lifted. With -o json each
+is a line of JSON. A connection that breaks is opened again, and standard error says so;
+Ctrl-C ends the stream.`,
 		Example: "  tallyman watch --env prod\n  tallyman watch -o json | jq -r 'select(.update.state == \"failed\") | .update.reason'",
 		Args:    noArgs,
 		RunE: from.run(func(a apiRun, _ []string) error {
@@ -80,6 +81,8 @@ func (p *printer) event(e client.Event) error {
 	switch {
 	case e.Delivery != nil:
 		answer = map[string]any{"delivery": e.Delivery}
+	case e.Rollout != nil:
+		answer = map[string]any{"rollout": e.Rollout}
 	case e.Hold != nil:
 		answer = map[string]any{"hold": e.Hold}
 	}
@@ -92,10 +95,14 @@ func (p *printer) event(e client.Event) error {
 	case e.Delivery != nil:
 		d := *e.Delivery
 		p.line("", "%s  delivery %s: %s: %s", clock(d.ReceivedAt), d.Key(), p.paint(string(d.Outcome), stateColours[string(d.Outcome)]), p.resultText(d))
+	case e.Rollout != nil && e.Rollout.Rollout != nil:
+		u := *e.Rollout
+		p.line("", "%s  %s: %s", clock(u.Rollout.Since), title(u), p.rolloutText(u))
 	case e.Hold != nil:
 		p.line("", "%s  %s", clock(changedAt(*e.Hold)), p.holdEvent(*e.Hold))
-	default:
+	case e.Update != nil:
 		u := *e.Update
+		u.Rollout = nil // an event of its own tells of that
 		at := u.FinishedAt
 		if at.IsZero() {
 			at = time.Now()

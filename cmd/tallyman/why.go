@@ -19,8 +19,9 @@ func newWhy() *cobra.Command {
 		Short: "Show everything that keeps updates of an app from being written",
 		Long: `Show everything that keeps updates of an app from being written in an environment, and
 not only the first of it: what each pending update waits for, what an order that came
-now would meet, the holds in force with the command that lifts each, the next freeze of
-the configuration, an outage, and when a person last ordered something there.`,
+now would meet, where the tag that was written last stands in the cluster, the holds in
+force with the command that lifts each, the next freeze of the configuration, an
+outage, and when a person last ordered something there.`,
 		Example: "  tallyman why myshop-api --env prod\n  tallyman why myshop-api --env prod -o json | jq '.order[].kind'",
 		Args:    exactly("APP"),
 		RunE: from.run(func(a apiRun, args []string) error {
@@ -61,6 +62,9 @@ func (p *printer) why(w api.Why) {
 	}
 	if len(w.Pending) == 0 {
 		p.line("  ", "Pending: nothing")
+	}
+	if w.Rollout != nil {
+		p.rollout(w.App, w.Environment, *w.Rollout)
 	}
 	p.meets(w)
 	for _, h := range w.Holds {

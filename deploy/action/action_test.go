@@ -82,7 +82,7 @@ func TestRefused(t *testing.T) {
 		{"plain http", map[string]string{"url": "http://tallyman.example"}, "must begin with https://"},
 		{"no app", map[string]string{"app": ""}, "the input app is empty"},
 		{"no time", map[string]string{"timeout": "soon"}, "the input timeout must be a number and s, m or h"},
-		{"a wait that is neither", map[string]string{"wait": "yes"}, "the input wait must be proposed, committed or false"},
+		{"a wait that is neither", map[string]string{"wait": "yes"}, "the input wait must be proposed, committed, healthy or false"},
 		{"a repository that is not one", map[string]string{"manifests": `shop/x" onload="`}, "the input manifests must be OWNER/NAME"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

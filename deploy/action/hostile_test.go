@@ -80,7 +80,7 @@ func TestHostileAnswers(t *testing.T) {
 			if !r.failed || !strings.Contains(r.log, "::error title=tallyman::"+c.why) {
 				t.Errorf("failed: %t; want %q in the log:\n%.2000s", r.failed, c.why, r.log)
 			}
-			if r.outputs["state"] == "committed" || r.outputs["commit"] == "x" || r.outputs["pull-request"] != "" || len(r.outputs) > 5 {
+			if r.outputs["state"] == "committed" || r.outputs["commit"] == "x" || r.outputs["pull-request"] != "" || len(r.outputs) > 6 {
 				t.Errorf("outputs %.500v", r.outputs)
 			}
 			if strings.Contains(r.summary, "<script") || strings.Contains(strings.TrimSpace(r.summary), "\n\n") || len(r.summary) > 64<<10 || r.summary == "" {

@@ -45,7 +45,7 @@ func TestProposed(t *testing.T) {
 		"is closed":                       {"committed", "20s", proposedThen("closed"), true, "closed", "not committed: closed"},
 		"is not merged in time":           {"committed", "1s", proposedThen(), true, "proposed", "still proposed after 1s: 2 approvals are missing"},
 		"is open when it is not waited":   {"false", "5s", proposedThen(), false, "proposed", "2 approvals are missing"},
-		"is not asked for in another way": {"true", "5s", proposedThen(), true, "", "the input wait must be proposed, committed or false"},
+		"is not asked for in another way": {"true", "5s", proposedThen(), true, "", "the input wait must be proposed, committed, healthy or false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.inFront(c.now)

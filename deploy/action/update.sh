@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Orders updates of tallyman as the job that this runs in, waits for them, and writes the result into the job's log, summary and
 # outputs. Exit status 0: every update is committed, or the branch has its tag already, or its pull request is open and WAIT does not
-# ask for more (WAIT=false: all are accepted).
+# ask for more (WAIT=false: all are accepted; WAIT=healthy: all run).
 # APP and ENVIRONMENT are names, or several with commas or line breaks between them: every app is ordered in every environment.
 #
 # The job's token orders once and is accepted for some minutes, so a long wait asks GitHub for more of them. Every request may be
@@ -28,8 +28,8 @@ readonly work
 token='' token_at=0             # the job's token, and when it was given
 status=''                       # of the last answer; 000 when there was none
 count=0                         # of the updates
-update='' state='' commit='' pull='' reason='' rule='' # of the first that ended without a commit, or has none, or else of the first
-open='' ended=''                # ids of those that are waited for, and of those that ended without a commit
+update='' state='' rollout='' commit='' pull='' reason='' rule='' # of the first that ended short of what is wanted, or has not come so far, or else of the first
+open='' ended=''                # ids of those that are waited for, and of those that ended without coming as far as is wanted
 declare -A said=()              # what the log says of each
 past_proxy=()                   # options of requests to this machine
 
@@ -54,8 +54,10 @@ check_inputs() {
     fail 'the input url must begin with https:// and be a host, perhaps with a port and a path: the token goes there'
   fi
   [ -n "${AUDIENCE:-}" ] || AUDIENCE=$TALLYMAN_URL
-  [[ "${WAIT:=proposed}" =~ ^(proposed|committed|false)$ ]] || fail 'the input wait must be proposed, committed or false'
+  [[ "${WAIT:=proposed}" =~ ^(proposed|committed|healthy|false)$ ]] || fail 'the input wait must be proposed, committed, healthy or false'
   [[ "${TIMEOUT:=10m}" =~ ^([1-9][0-9]{0,5})([smh])$ ]] || fail 'the input timeout must be a number and s, m or h, such as 10m'
+  wanted='a commit'
+  [ "$WAIT" != healthy ] || wanted='being known to run'
   case "${BASH_REMATCH[2]}" in
     s) deadline=${BASH_REMATCH[1]} ;;
     m) deadline=$((BASH_REMATCH[1] * 60)) ;;
@@ -139,7 +141,7 @@ pause_for() {
 time_is_over() {
   [ "$count" -gt 0 ] || fail "no order was accepted within $TIMEOUT: $reason"
   [ "$count" -gt 1 ] || fail "still ${state:-pending} after $TIMEOUT${reason:+: $reason}. tallyman goes on with it: tallyman explain $update"
-  fail "still pending after $TIMEOUT: $(wc -w <<< "$open") of $count updates, and $(wc -w <<< "$ended") ended without a commit${reason:+. The first: $reason}. tallyman goes on: tallyman explain $update"
+  fail "still pending after $TIMEOUT: $(wc -w <<< "$open") of $count updates, and $(wc -w <<< "$ended") ended without $wanted${reason:+. The first: $reason}. tallyman goes on: tallyman explain $update"
 }
 
 order() {
@@ -171,8 +173,16 @@ await() {
     pick
   done
   [ -n "$ended" ] || finish 0
-  [ "$count" -gt 1 ] || fail "not committed: $state${reason:+: $reason}"
-  fail "not committed: $(wc -w <<< "$ended") of $count updates. The first: $(place) $state${reason:+: $reason}"
+  [ "$count" -gt 1 ] || fail "$(short): $state${reason:+: $reason}"
+  fail "$(short): $(wc -w <<< "$ended") of $count updates. The first: $(place) $state${reason:+: $reason}"
+}
+
+# short says how the update fell short.
+short() {
+  case "$state" in
+    committed | unchanged) echo 'not known to run' ;;
+    *) echo 'not committed' ;;
+  esac
 }
 
 # place names the update that reason and state are of.
@@ -199,7 +209,12 @@ readonly definitions='
   def plain: . // "" | tostring | gsub("[[:cntrl:]]"; " ") | .[:'"$longest_text"'];
   def names: [splits("[,\n]") | gsub("^\\s+|\\s+$"; "") | select(. != "")] | if length == 1 then .[0] else . end;
   def waits: [.blockedBy[]?.reason] + (if .state == "proposed" then [.proposal | objects | .waitsFor[]?] else [] end) | unique | join("; ");
-  def update: {id, environment, app, state, commit, rule, reason: (.reason // waits), pullRequest: ((.proposal | objects | .url) // "")} | map_values(plain) |
+  def cluster: if env.WAIT != "healthy" or (.state | IN("committed", "unchanged") | not) then empty
+    elif (.rollout | type) == "object" then "in the cluster: " + ([.rollout | (.state, .reason) | plain | select(. != "")] | join(": "))
+    elif (.followedBy // "") == "" then "nothing says whether it runs, for its updates are not followed to the cluster"
+    else "it is not known yet whether it runs" end;
+  def why: [(.reason // waits | plain), cluster] | map(select(. != "")) | join("; ");
+  def update: {id, environment, app, state, commit, rule, reason: why, rollout: ((.rollout | objects | .state) // ""), followedBy, pullRequest: ((.proposal | objects | .url) // "")} | map_values(plain) |
     .pullRequest |= (if test("\\Ahttps?://[^ \"<>]{1,500}\\z") then . else "" end) | if .id | test("\\A[A-Za-z0-9-]{1,64}\\z") then . else error end;
 '
 
@@ -221,15 +236,19 @@ pick() {
     read -r ended
     read -r update
     read -r state
+    read -r rollout
     read -r commit
     read -r pull
     read -r rule
     read -r reason
-  } < <(jq -r 'def done: .state | IN("committed", "unchanged"); def waits: .state | IN("pending", "proposed");
-    def wanted: .state == "pending" or .state == "proposed" and env.WAIT != "proposed"; def fails: (waits or done) | not;
+  } < <(jq -r 'def written: .state | IN("committed", "unchanged"); def over: .rollout | IN("healthy", "degraded", "sync_failed", "timed_out", "superseded", "unmapped", "gone");
+    def done: written and (env.WAIT != "healthy" or .rollout == "healthy");
+    def rolling: written and env.WAIT == "healthy" and .followedBy != "" and (over | not);
+    def waits: (.state | IN("pending", "proposed")) or rolling;
+    def wanted: .state == "pending" or .state == "proposed" and env.WAIT != "proposed" or rolling; def fails: (waits or done) | not;
     (map(select(fails)) + map(select(done | not)) + .)[0] as $first |
     length, (map(select(wanted) | .id) | join(" ")), (map(select(fails) | .id) | join(" ")),
-    ($first | .id, .state, .commit, .pullRequest, .rule, .reason) // ""' "$work/updates") || true
+    ($first | .id, .state, .rollout, .commit, .pullRequest, .rule, .reason) // ""' "$work/updates") || true
 }
 
 # say writes a line into the log.
@@ -268,9 +287,10 @@ finish() {
     [ "$1" != 0 ] || say "${state}${commit:+ $commit}${pull:+ $pull}${reason:+: $reason}"
   fi
   output state "$state"
+  output rollout "$rollout"
   output commit "$(jq -r 'map(.commit | select(. != "")) | unique | join(",")' "$work/updates")"
   output pull-request "$(jq -r 'map(.pullRequest | select(. != "")) | unique | join(",")' "$work/updates")"
-  output updates "$(jq -c 'map(del(.rule) | .reason |= .[:300])' "$work/updates")"
+  output updates "$(jq -c 'map(del(.rule, .followedBy) | .reason |= .[:300])' "$work/updates")"
   if [ -n "$commit" ] && [ "$count" = 1 ]; then show_commit; else : > "$work/body"; fi
   if [ "$count" -gt 1 ]; then summarize_list; else summarize; fi >> "$GITHUB_STEP_SUMMARY"
   exit "$1"

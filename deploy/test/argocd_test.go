@@ -22,6 +22,10 @@ func TestArgoCDDefinitions(t *testing.T) {
 	type project struct {
 		SourceRepos              []string
 		ClusterResourceWhitelist []struct{ Group, Kind, Name string }
+		Roles                    []struct {
+			Name     string
+			Policies []string
+		}
 	}
 	projects := make(map[string]project)
 	for _, file := range []string{"argocd/project.yaml", "argocd/root.yaml", "argocd/applicationset.yaml"} {
@@ -43,7 +47,14 @@ func TestArgoCDDefinitions(t *testing.T) {
 	if len(projects["default"].SourceRepos) > 0 {
 		t.Error("the project default may read something")
 	}
+	roles := projects["myshop"].Roles
+	if want := []string{"p, proj:myshop:tallyman, applications, get, myshop/*, allow"}; len(roles) != 1 || roles[0].Name != "tallyman" || !slices.Equal(roles[0].Policies, want) {
+		t.Errorf("tallyman may do other things than get Applications: %+v", roles)
+	}
 	root := checkApplication(t, decode(t, read(t, "argocd/root.yaml"))[0])
+	if !root.Spec.SyncPolicy.Retry.Refresh {
+		t.Error("the root does not retry with the newest commit")
+	}
 	if _, err := os.Stat(filepath.Join(example, root.Spec.Source.Path)); err != nil {
 		t.Error(err)
 	}
@@ -117,7 +128,7 @@ func TestApplicationSet(t *testing.T) {
 			}
 			got := checkApplication(t, decode(t, string(text))[0])
 			static := want[got.Metadata.Name]
-			static.Spec.SyncPolicy.Retry, got.Spec.SyncPolicy.Retry = struct{ Limit int }{}, struct{ Limit int }{} // prod's file is more patient
+			static.Spec.SyncPolicy.Retry.Limit, got.Spec.SyncPolicy.Retry.Limit = 0, 0 // prod's file is more patient
 			if diff := cmp.Diff(static, got); diff != "" {
 				t.Errorf("%s (-its file +the set):\n%s", got.Metadata.Name, diff)
 			}

@@ -58,6 +58,9 @@ func TestApplications(t *testing.T) {
 			if application.Spec.SyncPolicy.Retry.Limit == 0 {
 				t.Errorf("%s: a sync is not tried again", file)
 			}
+			if !application.Spec.SyncPolicy.Retry.Refresh {
+				t.Errorf("%s: what corrects a failed sync waits until that is given up", file)
+			}
 			for _, values := range application.Spec.Source.Helm.ValueFiles {
 				read(t, path.Join("manifests-example", application.Spec.Source.Path, values))
 			}
@@ -93,7 +96,10 @@ type applicationSpec struct {
 	Destination struct{ Namespace, Server string }
 	SyncPolicy  struct {
 		Automated *struct{ Prune, SelfHeal bool }
-		Retry     struct{ Limit int }
+		Retry     struct {
+			Limit   int
+			Refresh bool
+		}
 
 		SyncOptions []string
 	}

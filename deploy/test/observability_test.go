@@ -230,6 +230,8 @@ environments:
   dev: {tags: {match: 'main-[0-9a-f]{7,40}'}}
   prod: {tags: {semver: ">=1.0.0"}, image: {poll: 1h}, write: pull-request}
 discover: [{file: "charts/{app}/values-{env}.yaml"}]
+notify: [{name: ops, webhook: {url: "http://127.0.0.1:1/", secretFile: %[1]s/hook}}]
+argocd: [{url: "http://127.0.0.1:1", tokenFile: %[1]s/token, projects: [myshop]}]
 apps:
   myshop-api: {}
   myshop-web: {file: "web/values-{env}.yaml", repository: "127.0.0.1:1/web", environments: [prod]}
@@ -241,7 +243,7 @@ var series = regexp.MustCompile(`^([a-zA-Z_:][\w:]*)(\{.*\})? `)
 func scrape(t *testing.T) exposed {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"secret": "not-a-real-secret", "token": "not-a-real-token-at-all", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)})
+	write(t, dir, map[string]string{"secret": "not-a-real-secret", "token": "not-a-real-token-at-all", "hook": "whsec_bm90LWEtcmVhbC1zZWNyZXQtYXQtYWxsLTMyLWJ5dA==", "app.pem": exampleSecret(t, "app.pem"), "tallyman.yaml": strings.ReplaceAll(metricsConfig, "%[1]s", dir)})
 	at := serve(t, filepath.Join(dir, "tallyman.yaml"))
 	refused, err := http.Post("http://"+at.Listen+"/webhooks/github", "application/json", strings.NewReader("{}"))
 	if err != nil {

@@ -173,7 +173,7 @@ func TestOrdersAreAccepted(t *testing.T) {
 			a.github.claims = test.claims
 			files := t.TempDir()
 			command := orderStep(t, map[string]string{"vars.TALLYMAN_URL": a.public, "github.repository_owner": "myshop",
-				"inputs.app": "myshop-api", "inputs.environment": test.environment, "inputs.tag": test.tag, "inputs.digest": "", "inputs.revision": strings.Repeat("a1", 20)},
+				"inputs.app": "myshop-api", "inputs.environment": test.environment, "inputs.tag": test.tag, "inputs.digest": "", "inputs.revision": strings.Repeat("a1", 20), "inputs.wait": "proposed", "inputs.timeout": "10m"},
 				// The audience is tallyman's public address, which here is a name for it. Nothing is written here, so none waits.
 				"AUDIENCE="+adoptAudience, "WAIT=false", "GITHUB_REPOSITORY_ID=901234567", "GITHUB_RUN_ID=42", "GITHUB_RUN_ATTEMPT=1",
 				"GITHUB_OUTPUT="+filepath.Join(files, "output"), "GITHUB_STEP_SUMMARY="+filepath.Join(files, "summary"),

@@ -84,7 +84,7 @@ func usedPaths(t *testing.T) []string {
 	}
 	slices.Sort(found)
 	found = slices.Compact(found)
-	if want := []string{"/api/v1/updates", "/webhooks/ecr", "/webhooks/github", "/webhooks/sns"}; !slices.Equal(found, want) {
+	if want := []string{"/api/v1/health", "/api/v1/updates", "/webhooks/ecr", "/webhooks/github", "/webhooks/sns"}; !slices.Equal(found, want) {
 		t.Errorf("the paths are %v, not %v: is this test blind?", found, want)
 	}
 	return found

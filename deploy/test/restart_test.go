@@ -13,10 +13,10 @@ var changes = map[string]string{
 	"listen": "", "adminListen": "", "probeListen": "", "store": "", "storePasswordFile": "", "backup": "backup.every=3h",
 	"pprof": "config.pprof=true", "lease": "config.lease=1m", "retention": "config.retention.keep=200h", "log": "config.log.level=debug", "shutdown": "shutdown.deadlineSeconds=7",
 	"limits": "config.limits.refusedPerMinute=7", "manifests": "config.manifests.branch=other", "repositories": "config.repositories.release.branch=release", "registries": "config.registries[0].host=ghcr.io",
-	"argocd": "config.argocd[0].url=https://argocd.example",
+	"argocd":  "config.argocd[0].url=https://argocd.example,config.argocd[0].tokenFile=/secrets/argocd/token,config.argocd[0].projects={myshop}",
 	"sources": "config.sources.github.eventTypes={x}", "api": "config.api.oidc.audience=x", "access": "config.access[0].apps={x}",
 	"file": "config.file=x/{app}", "set": "config.set=image", "also": "config.also[0].file=charts/{app}/Chart.yaml",
-	"freezes": "config.freezes[0].name=move,config.freezes[0].zone=UTC", "holds": "config.holds.pinFor=1h",
+	"freezes": "config.freezes[0].name=move,config.freezes[0].zone=UTC", "holds": "config.holds.pinFor=1h", "notify": "config.notify[0].name=ops",
 	"environments": "config.environments.qa.tags.match=main-.+", "apps": "config.apps.web.tags.match=web-.+", "discover": "config.discover[0].file=charts/{app}/values-{env}.yaml",
 }
 

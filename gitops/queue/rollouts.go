@@ -30,6 +30,12 @@ type Rollouts interface {
 	// in the order of their acceptance. Its cost depends on how many these are. What [Pruner]
 	// forgets is among them no longer, wherever it stood.
 	OpenRollouts(ctx context.Context) ([]gitops.Update, error)
+
+	// NotRunning returns of each app the newest update that is known to be written, without
+	// steps, where its rollout has begun and is open, failed ([gitops.RolloutState.Failed]) or
+	// gone; in the order of their acceptance. Its cost depends on how many updates are kept
+	// whose rollout ended so.
+	NotRunning(ctx context.Context) ([]gitops.Update, error)
 }
 
 // RolloutReport says where an update stands in the cluster.

@@ -6,9 +6,9 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// severity orders the states of places: the first that a place has is that of all. A failure in
-// one place is one. Where a person is awaited, or nothing can be asked, the deadline stands, so
-// that comes before what only takes its time.
+// severity orders the states of places: the first one that a place has is the state of all. One
+// failure is a failure of all. States in which the deadline stands come before those in which it
+// runs: a place that waits for a person must not time out.
 var severity = []gitops.RolloutState{
 	gitops.RolloutSyncFailed, gitops.RolloutDegraded, gitops.RolloutTimedOut, gitops.RolloutSuperseded,
 	gitops.RolloutPerson, gitops.RolloutPaused, gitops.RolloutUnknown,
@@ -16,8 +16,8 @@ var severity = []gitops.RolloutState{
 	gitops.RolloutGone, gitops.RolloutUnmapped, gitops.RolloutHealthy,
 }
 
-// Combine says where an update stands that several places are to run: healthy when all are. Of
-// several the reason names its place. Without any place nothing is known: it waits.
+// Combine returns the state of an update that several places run: it is healthy if all are. If
+// there are several, the reason begins with the name of its place. Without places it is waiting.
 func Combine(places []gitops.RolloutPlace) (state gitops.RolloutState, reason string) {
 	if len(places) == 0 {
 		return gitops.RolloutWaiting, ""
@@ -34,8 +34,7 @@ func Combine(places []gitops.RolloutPlace) (state gitops.RolloutState, reason st
 	return worst.State, worst.Name + ": " + worst.Reason
 }
 
-// rank is a state's place in the order. A state that is not in it is taken for one in which
-// nothing can be asked.
+// rank is the position of a state in severity. Other states rank as unknown.
 func rank(s gitops.RolloutState) int {
 	if i := slices.Index(severity, s); i >= 0 {
 		return i

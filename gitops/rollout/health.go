@@ -6,14 +6,15 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// applied is for an Application whose objects are as a revision with the update has them.
+// applied judges an Application whose objects match a revision with the update.
 func (j *judgement) applied(op operation, note string) Verdict {
 	switch {
 	case op.running:
+		j.after.ProgressingSince = j.before.ProgressingSince
 		return is(gitops.RolloutSyncing, op.words())
 	case op.unknown:
 		return j.pending(gitops.RolloutSyncing, "the revision of the last sync is not looked up yet")
-	case op.failed() && !op.partial: // such as a job after the sync: the health does not say it
+	case op.failed() && !op.partial: // such as a PostSync job: health does not show it
 		return is(gitops.RolloutSyncFailed, op.words())
 	}
 	switch j.Application.Status.Health.Status {
@@ -31,7 +32,7 @@ func (j *judgement) applied(op operation, note string) Verdict {
 	return j.progressing(join("Argo CD does not know the health", j.unhealthy("Unknown")))
 }
 
-// progressing is for what is applied and does not run yet.
+// progressing judges what is applied and does not run yet.
 func (j *judgement) progressing(reason string) Verdict {
 	j.after.ProgressingSince = earlier(j.before.ProgressingSince, j.Now)
 	if j.Now.Sub(j.after.ProgressingSince) < explainAfter {
@@ -47,35 +48,38 @@ func (j *judgement) progressing(reason string) Verdict {
 	return is(gitops.RolloutProgressing, reason)
 }
 
-// suspended is for an Application of which something stands still on purpose. That holds up a
-// release, unless it is a CronJob alone: those stand still for good, and the others are healthy.
+// suspended judges an Application in which something is suspended. A suspended CronJob holds up
+// no release: it stays suspended, and Argo CD hides the health of the others behind it.
 func (j *judgement) suspended(note string) Verdict {
-	onlyCronJobs := false
+	cronJobs := 0
 	for _, r := range j.healths() {
-		if r.Health.Status == suspended {
-			if onlyCronJobs = r.Kind == "CronJob"; !onlyCronJobs {
-				break
-			}
+		switch {
+		case r.Health.Status != suspended:
+		case r.Kind == "CronJob":
+			cronJobs++
+		default:
+			j.after.ProgressingSince = earlier(j.before.ProgressingSince, j.Now)
+			return is(gitops.RolloutPaused, r.words(r.Health.Message))
 		}
 	}
-	if onlyCronJobs {
+	if cronJobs > 0 {
 		return j.runs(join(note, "a CronJob is suspended"))
 	}
 	j.after.ProgressingSince = earlier(j.before.ProgressingSince, j.Now)
-	return is(gitops.RolloutPaused, j.unhealthy(suspended))
+	return is(gitops.RolloutPaused, j.Application.Status.Health.Message)
 }
 
-// degraded is for what is applied and does not run. Health flaps, so it takes a while to be a
-// verdict, unless a controller has given up.
+// degraded judges what is applied and fails. Health flaps, so this becomes a verdict after
+// degradedFor, or at once if a controller gave up.
 func (j *judgement) degraded() Verdict {
 	j.after.ProgressingSince = j.before.ProgressingSince
 	j.after.DegradedSince = earlier(j.before.DegradedSince, j.Now)
 	reason := j.unhealthy(degraded)
 	j.wants.Tree = j.Tree == nil
-	// A controller may say of the release before this that it gave up, for a moment: it is
-	// taken at its word where the update was seen on its way.
+	// For a moment the message may still be about the release before this one. It counts at
+	// once only if this release was seen progressing.
 	gaveUp := hasGivenUp(reason) && !j.before.ProgressingSince.IsZero()
-	asked := j.Tree != nil || j.Now.After(j.after.DegradedSince) // for the pods' reason: if it does not come, it goes without
+	asked := j.Tree != nil || j.Now.After(j.after.DegradedSince) // the tree has the pods' reason; the second look does without
 	reason = join(reason, j.troubledPod())
 	if asked && (gaveUp || j.Now.Sub(j.after.DegradedSince) >= degradedFor) {
 		return is(gitops.RolloutDegraded, reason)
@@ -83,15 +87,14 @@ func (j *judgement) degraded() Verdict {
 	return is(gitops.RolloutProgressing, join("Degraded", reason))
 }
 
-// hasGivenUp reports whether a controller says that it does not go on: that of Deployments, or
-// that of Rollouts.
+// hasGivenUp reports whether the controller of Deployments or of Rollouts gave up.
 func hasGivenUp(message string) bool {
 	return strings.Contains(message, "exceeded its progress deadline") ||
 		strings.Contains(message, "ProgressDeadlineExceeded") || strings.Contains(message, "RolloutAborted")
 }
 
-// healths are the resources whose health counts, with it. An Argo CD that does not keep it with
-// the resources has it in the tree.
+// healths returns the resources whose health counts. If Argo CD does not store health with the
+// resources, the tree has it.
 func (j *judgement) healths() (all []Resource) {
 	for _, r := range j.Application.Status.Resources {
 		if r.Health != nil && !r.Hook {
@@ -109,7 +112,7 @@ func (j *judgement) healths() (all []Resource) {
 	return all
 }
 
-// unhealthy names the first resource with such a health, and what is said of it.
+// unhealthy names the first resource with this health, and its message.
 func (j *judgement) unhealthy(status string) string {
 	for _, r := range j.healths() {
 		if r.Health.Status == status {

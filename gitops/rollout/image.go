@@ -49,9 +49,9 @@ type matcher struct {
 	repositories map[string]bool
 }
 
-// newMatcher looks for the update's repository among images. Clusters may pull from a mirror, so
-// where it is not there one whose name ends alike is taken. Where the update's repository is not
-// known, it is one that has the update's tag.
+// newMatcher looks for the update's repository among images. If it is not there, a repository
+// with the same last part is taken: clusters may pull from a mirror. If the update's repository
+// is not known, every repository with the update's tag is taken.
 func newMatcher(s Subject, images []string) matcher {
 	m := matcher{Subject: s, repositories: make(map[string]bool)}
 	take := func(is func(reference) bool) {
@@ -73,8 +73,8 @@ func newMatcher(s Subject, images []string) matcher {
 	return m
 }
 
-// compare says what an image of the update's repository is. What it is pulled by decides, which
-// is the digest where it has one. One that differs beside the update's tag says little: an image
+// compare classifies an image of the update's repository. A digest is what is pulled, so it
+// decides over the tag. The update's tag with a different digest is left open, because an image
 // for several platforms has several digests.
 func (s Subject) compare(r reference) match {
 	switch {

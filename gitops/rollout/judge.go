@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,20 +10,22 @@ import (
 )
 
 const (
-	// degradedFor is how long an Application is Degraded, or runs another image, until that is
-	// a verdict: health flaps, and the tree of objects comes later than the health.
+	// degradedFor is how long an Application must be Degraded, or run another image, before
+	// that is a verdict: health flaps, and the resource tree lags behind health.
 	degradedFor = 20 * time.Second
-	// idleFor is how long automated sync may take to begin before it is asked what keeps it.
+	// confirmedFor replaces degradedFor where the live objects also name the other image.
+	confirmedFor = 5 * time.Second
+	// idleFor is how long automated sync may take to begin before sync windows are asked for.
 	idleFor = 10 * time.Second
-	// explainAfter is how long pods may take to be ready before it is told why they are not.
+	// explainAfter is how long pods may take to be ready before the reason names one.
 	explainAfter = 30 * time.Second
-	// compareAfter is how long a comparison may take after a sync before it is asked for.
+	// compareAfter is how long Argo CD may take to compare after a sync before a refresh.
 	compareAfter = 3 * time.Second
 	// longestReason bounds a reason, in bytes.
 	longestReason = 400
 )
 
-// The states of Argo CD that are told apart.
+// The sync and health states of Argo CD that a verdict depends on.
 const (
 	synced    = "Synced"
 	outOfSync = "OutOfSync"
@@ -43,10 +46,10 @@ type judgement struct {
 	revision      string // that Argo CD compared with
 }
 
-// Judge tells where an update stands in the cluster, as far as one Application goes. It is
-// healthy only where one and the same body says Synced, a revision that contains the update and
-// Healthy, where no operation is asked for or runs, and where the pods have the update's image.
-// A verdict that is not final and has wants may be another when they are met.
+// Judge says where an update stands in one Application. It says healthy only if the same body
+// has Synced, a revision that contains the update, and Healthy, if no operation is requested or
+// running, and if the pods run the update's image. A verdict with wants may change when the
+// look has what it lacked. Judge is safe for concurrent use.
 func Judge(s Subject, l Look, m Memory) (Verdict, Memory) {
 	j := &judgement{Subject: s, Look: l, before: m}
 	v := j.decide()
@@ -59,14 +62,16 @@ func Judge(s Subject, l Look, m Memory) (Verdict, Memory) {
 }
 
 var (
+	userInfo = regexp.MustCompile(`://[^/@\s]+@`)
 	command  = regexp.MustCompile("`([a-z]+ [a-z]+) [^`]*`")
 	tempFile = regexp.MustCompile(` "(/[a-z]+)*/[0-9]+"`)
 )
 
-// tidy makes one line of what Argo CD says, without what changes from try to try and says
-// nothing: the options of commands, and the names of files that are gone.
+// tidy makes one line of a message of Argo CD. It removes users of URLs, which may have a
+// password, and what differs between retries: options of commands and names of temporary files.
 func tidy(reason string) string {
 	reason = strings.Join(strings.Fields(reason), " ")
+	reason = userInfo.ReplaceAllString(reason, "://")
 	reason = command.ReplaceAllString(reason, "`$1`")
 	return strings.TrimRight(tempFile.ReplaceAllString(reason, ""), ". ")
 }
@@ -75,7 +80,7 @@ func is(state gitops.RolloutState, reason string) Verdict {
 	return Verdict{State: state, Reason: reason}
 }
 
-// pending is the verdict of a look that lacks something: it forgets nothing.
+// pending is the verdict of a look that lacks something. It keeps the memory as it was.
 func (j *judgement) pending(state gitops.RolloutState, reason string) Verdict {
 	j.after = j.before
 	return is(state, reason)
@@ -94,6 +99,7 @@ func (j *judgement) decide() Verdict {
 		j.revision = compared[0]
 	}
 	if why, fails := failedComparison(a.Status); fails {
+		j.wants.Refresh = true // git may be there again long before Argo CD looks by itself
 		return is(gitops.RolloutWaiting, why)
 	}
 	if a.Status.Sync.Status != synced && a.Status.Sync.Status != outOfSync {
@@ -131,7 +137,7 @@ func failedComparison(s Status) (why string, fails bool) {
 	return "", false
 }
 
-// notYet is for an Application that was compared with a revision without the update.
+// notYet judges an Application that Argo CD compared with a revision without the update.
 func (j *judgement) notYet(op operation, has Containment, revision string) Verdict {
 	if has == OtherTag && j.Commit != "" {
 		return is(gitops.RolloutSuperseded, "the file has another tag at "+short(revision))
@@ -140,7 +146,7 @@ func (j *judgement) notYet(op operation, has Containment, revision string) Verdi
 	switch {
 	case op.running && op.at == Contained && !op.dryRun:
 		return is(gitops.RolloutSyncing, op.words())
-	case op.running && op.revision != "":
+	case op.running && op.at != Contained && op.revision != "":
 		return j.blocked(op)
 	case has == Elsewhere:
 		return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+", which does not have this commit: the branch was pushed by force, or another is followed")
@@ -152,7 +158,7 @@ func (j *judgement) notYet(op operation, has Containment, revision string) Verdi
 	return is(gitops.RolloutWaiting, "Argo CD compares with "+short(revision)+" and has not looked at this commit")
 }
 
-// blocked is for an Application that is busy with a revision without the update.
+// blocked judges an Application whose operation applies a revision without the update.
 func (j *judgement) blocked(op operation) Verdict {
 	if op.at == OtherTag && j.Commit != "" {
 		return is(gitops.RolloutSuperseded, "the file has another tag at "+short(op.revision))
@@ -160,17 +166,17 @@ func (j *judgement) blocked(op operation) Verdict {
 	return is(gitops.RolloutWaiting, op.blocks())
 }
 
-// outOfSync is for an Application that has the update in git, and not yet in the cluster as far
-// as a comparison told.
+// outOfSync judges an Application whose revision contains the update and is not applied,
+// according to the last comparison.
 func (j *judgement) outOfSync(op operation) Verdict {
 	switch {
 	case op.running && !op.dryRun:
 		return is(gitops.RolloutSyncing, op.words())
 	case op.unknown:
 		return j.pending(gitops.RolloutWaiting, "the revision of the last sync is not looked up yet")
-	case op.failed() && (!op.partial || j.isAutomated()):
+	case op.failed() && !op.partial:
 		return is(gitops.RolloutSyncFailed, op.words())
-	case op.succeeded() && !op.partial:
+	case op.hasApplied() && (!op.partial || op.automated):
 		return j.syncedOnce(op)
 	case !j.isAutomated():
 		return is(gitops.RolloutPerson, "automated sync is off")
@@ -178,7 +184,7 @@ func (j *judgement) outOfSync(op operation) Verdict {
 	return j.idle()
 }
 
-// idle is for an Application that nothing syncs, though it should happen by itself.
+// idle judges an Application that automated sync should apply, and has not begun to.
 func (j *judgement) idle() Verdict {
 	j.after.IdleSince = earlier(j.before.IdleSince, j.Now)
 	if j.Now.Sub(j.after.IdleSince) >= idleFor {
@@ -195,9 +201,9 @@ func (j *judgement) idle() Verdict {
 	return is(gitops.RolloutWaiting, "OutOfSync, and Argo CD has not begun to sync it")
 }
 
-// syncedOnce is for an Application that is OutOfSync although all of a revision with the update
-// was applied: it was not compared since, or something is left over that no sync changes. Then
-// its own workloads decide.
+// syncedOnce judges an Application that is OutOfSync after a full sync of a revision with the
+// update. Either Argo CD has not compared since, or something stays OutOfSync for good, such as
+// an object that must be pruned. In that case the update's own workloads decide.
 func (j *judgement) syncedOnce(op operation) Verdict {
 	status := j.Application.Status
 	if status.ReconciledAt == nil || op.finishedAt == nil || !status.ReconciledAt.After(*op.finishedAt) {
@@ -213,6 +219,10 @@ func (j *judgement) syncedOnce(op operation) Verdict {
 	switch {
 	case drifted == "":
 		return j.applied(op, "OutOfSync besides: "+rest)
+	case op.failed():
+		return is(gitops.RolloutSyncFailed, op.words())
+	case j.isAutomated() && !slices.Equal(op.revisions, j.revisionsOf(status.Sync.Revision, status.Sync.Revisions)):
+		return j.idle() // git has something newer
 	case j.isAutomated() && j.Application.Spec.SyncPolicy.Automated.SelfHeal:
 		return is(gitops.RolloutSyncing, "OutOfSync after the sync: "+drifted)
 	}
@@ -225,7 +235,7 @@ func (j *judgement) isAutomated() bool {
 	return p != nil && p.Automated != nil && (p.Automated.Enabled == nil || *p.Automated.Enabled)
 }
 
-// earlier is when something began that was seen now, and perhaps before.
+// earlier returns since, or now where nothing was seen before.
 func earlier(since, now time.Time) time.Time {
 	if since.IsZero() {
 		return now

@@ -14,10 +14,10 @@ type Manifest struct {
 	File       string // slash-separated, from the root of the repository
 }
 
-// Match tells which sources of an Application read a manifest, by their positions: those whose
-// repository and branch it is on and whose files it is among. There may be several, since a
-// source that others name by its ref counts, too. Where none does, near says what comes close:
-// the same file at a fixed revision, for one; "" where nothing does.
+// Match returns the positions of the sources of an Application that read a manifest: they have
+// its repository and branch, and the file is among theirs. A source that others name by its ref
+// counts, so there may be several. If there is no such source, near says what comes close, for
+// example that the file is read at a fixed revision; it is "" if nothing does.
 func Match(app Application, m Manifest) (sources []int, near string) {
 	if makesApplications(app.Status.Resources) {
 		return nil, ""
@@ -48,16 +48,16 @@ func Match(app Application, m Manifest) (sources []int, near string) {
 	return sources, near
 }
 
-// makesApplications reports whether an Application does nothing but make others: its files may
-// be in the same directories, and the others are the ones to follow.
+// makesApplications reports whether an Application only creates other Applications. Its files
+// may be in the same directories, and the others are to be followed.
 func makesApplications(all []Resource) bool {
 	return len(all) > 0 && !slices.ContainsFunc(all, func(r Resource) bool {
 		return r.Group != "argoproj.io" || r.Kind != "Application" && r.Kind != "ApplicationSet" && r.Kind != "AppProject"
 	})
 }
 
-// isRead reports whether a file of the repository of source i is read by it, or by another that
-// names it.
+// isRead reports whether source i reads a file of its repository, or another source does by
+// the ref of source i.
 func isRead(app Application, all []Source, i int, file string) bool {
 	kind := app.Status.SourceType
 	if i < len(app.Status.SourceTypes) {
@@ -91,9 +91,9 @@ func (s Source) valueFiles() (names []string) {
 	return names
 }
 
-// reads reports whether a source reads a file of its own repository. Of a chart that are the
-// values that it names and those that every chart has, and otherwise what is below its path. A
-// base of Kustomize elsewhere is known to those alone who read the kustomization.
+// reads reports whether a source reads a file of its own repository. A chart reads the value
+// files that the source names, and its own files. Other sources read what is below their path. A
+// Kustomize base elsewhere is not found, because only the kustomization names it.
 func reads(s Source, kind, file string) bool {
 	root := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
 	for _, named := range s.valueFiles() {
@@ -136,9 +136,9 @@ var (
 	commitLike = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 )
 
-// otherRevision says what a source follows where that is not the branch; "" where it is. Argo CD
-// follows the repository's default branch where it is told nothing or HEAD, and that is taken
-// for the branch: what it compares with is held to the commit in any case.
+// otherRevision says what a source follows instead of the branch; "" if it follows the branch.
+// No revision and HEAD mean the default branch, which is assumed to be this one: a wrong guess
+// does no harm, because the commit that Argo CD compares with must contain the update.
 func otherRevision(target, branch string) string {
 	name := strings.TrimPrefix(target, "refs/heads/")
 	switch {

@@ -68,7 +68,10 @@ type SyncPolicy struct {
 
 // Operation is one that is asked for.
 type Operation struct {
-	Sync *SyncOperation `json:"sync"`
+	Sync        *SyncOperation `json:"sync"`
+	InitiatedBy struct {
+		Automated bool `json:"automated"` // and no person
+	} `json:"initiatedBy"`
 }
 
 // SyncOperation is a sync that is asked for.
@@ -184,7 +187,7 @@ type Managed struct {
 	Kind        string `json:"kind"`
 	Namespace   string `json:"namespace"`
 	Name        string `json:"name"`
-	LiveState   string `json:"liveState"` // "null" where there is none
+	LiveState   string `json:"liveState"` // "null" where the cluster has it not
 	TargetState string `json:"targetState"`
 }
 

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// operation is the one that is asked for or runs, or the last one.
+// operation is the requested or running operation of an Application, or else its last one.
 type operation struct {
 	running    bool // or is about to
 	dryRun     bool
-	partial    bool   // of some resources alone
-	revision   string // that it applies; "" where that is not said
+	partial    bool     // of some resources alone
+	automated  bool     // by Argo CD itself: a partial one comes after all of that revision was applied
+	revision   string   // that it applies; "" where that is not said
+	revisions  []string // of all sources that read the file
 	phase      string
 	message    string
 	retries    int
 	finishedAt *time.Time
 	applied    *SyncResult // nil before it began
-	// at says what its revision has of the update: "" where the operation names no revision,
-	// or where unknown.
+	// at is the containment of its revision; "" if it names no revision, or if unknown.
 	at      Containment
 	unknown bool
 }
@@ -26,14 +27,14 @@ type operation struct {
 func (j *judgement) operation() (op operation) {
 	state := j.Application.Status.OperationState
 	asked := j.Application.Operation
-	var sync *SyncOperation
+	var of Operation
 	switch {
 	case state != nil && (asked == nil || !state.hasEnded()):
 		op.running, op.phase, op.message = !state.hasEnded(), state.Phase, state.Message
 		op.retries, op.finishedAt, op.applied = state.RetryCount, state.FinishedAt, state.SyncResult
-		sync = state.Operation.Sync
+		of = state.Operation
 	case asked != nil:
-		op.running, sync = true, asked.Sync
+		op.running, of = true, *asked
 	default:
 		return op
 	}
@@ -41,7 +42,8 @@ func (j *judgement) operation() (op operation) {
 	if op.applied != nil {
 		revisions = j.revisionsOf(op.applied.Revision, op.applied.Revisions)
 	}
-	if sync != nil {
+	op.automated = of.InitiatedBy.Automated
+	if sync := of.Sync; sync != nil {
 		op.dryRun, op.partial = sync.DryRun, len(sync.Resources) > 0
 		if len(revisions) == 0 {
 			revisions = j.revisionsOf(sync.Revision, sync.Revisions)
@@ -51,7 +53,7 @@ func (j *judgement) operation() (op operation) {
 		return op
 	}
 	at, revision, known := j.contained(revisions)
-	op.revision, op.unknown = revision, !known
+	op.revisions, op.revision, op.unknown = revisions, revision, !known
 	if known {
 		op.at = at
 	}
@@ -62,17 +64,15 @@ func (s *OperationState) hasEnded() bool {
 	return s.Phase == "Succeeded" || s.Phase == "Failed" || s.Phase == "Error"
 }
 
-// hasApplied reports whether it ended, and meant a revision with the update for the cluster. An
-// operation without a result failed before it began: Argo CD tries that revision again.
+// hasApplied reports whether it ended, and was a sync of a revision with the update. An
+// operation without a result failed before it began, and Argo CD tries that revision again.
 func (o operation) hasApplied() bool {
 	return !o.running && !o.dryRun && o.applied != nil && o.at == Contained
 }
 
-func (o operation) succeeded() bool { return o.hasApplied() && o.phase == "Succeeded" }
-
 func (o operation) failed() bool { return o.hasApplied() && o.phase != "Succeeded" }
 
-// blocks tells that it keeps Argo CD from applying the update.
+// blocks says that this operation keeps Argo CD from applying the update.
 func (o operation) blocks() string {
 	words := "blocked by the sync of " + short(o.revision)
 	if o.retries > 0 {
@@ -81,7 +81,7 @@ func (o operation) blocks() string {
 	return words
 }
 
-// words is what the operation says, and what failed in it.
+// words is the operation's message, and the resources that failed.
 func (o operation) words() string {
 	words := tidy(o.message)
 	if o.applied == nil {

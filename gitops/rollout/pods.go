@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// forest is the tree of objects with what a verdict asks of it.
+// forest is a resource tree with indexes.
 type forest struct {
 	nodes  []Node
 	byUID  map[string]int
 	latest map[string]int // the highest revision of the ReplicaSets of one owner
 }
 
-// longestLine bounds the way from an object to what it stems from: a tree that is no tree ends.
+// longestLine bounds the steps from an object to its root, should the tree have a circle.
 const longestLine = 8
 
 func newForest(t Tree) forest {
@@ -47,9 +47,9 @@ func (n Node) info(name string) string {
 	return ""
 }
 
-// currentPods are the pods that count. Those that end, those of a Job, which runs what it was
-// made with, and those of an older ReplicaSet, which a blue-green release lets run on for a
-// while, say nothing of what is released.
+// currentPods returns the pods that show what is released. It leaves out pods that end, pods of
+// Jobs, which keep the image they were created with, and pods of older ReplicaSets, which run on
+// for a while after a blue-green release.
 func (f forest) currentPods() (pods []Node) {
 	for _, n := range f.nodes {
 		if n.Kind == "Pod" && n.Group == "" && !n.isEnding() && !f.isLeftOver(n) {
@@ -89,7 +89,7 @@ func (f forest) isLeftOver(pod Node) bool {
 	return false
 }
 
-// root names what a node stems from, as far as the tree goes.
+// root names the topmost owner of a node.
 func (f forest) root(n Node) (kind, namespace, name string) {
 	kind, namespace, name = n.Kind, n.Namespace, n.Name
 	for range longestLine {
@@ -115,8 +115,7 @@ func imagesOf(pods []Node) (images []string) {
 	return images
 }
 
-// troubledPod says of the first pod that is in trouble what keeps it from running. Of several
-// those with the update's image come first.
+// troubledPod says why a pod does not run, preferably one with the update's image; "" if all do.
 func (j *judgement) troubledPod() string {
 	if j.Tree == nil {
 		return ""
@@ -143,8 +142,8 @@ func (j *judgement) troubledPod() string {
 	return found
 }
 
-// drift names the first workload with the update's image that is not as git has it, or else
-// what besides it is not.
+// drift names the first workload of the update that is OutOfSync, and the first other resource
+// that is.
 func (j *judgement) drift() (drifted, rest string) {
 	f := newForest(*j.Tree)
 	pods := f.currentPods()

@@ -4,7 +4,7 @@ import "strings"
 
 // revisionsOf picks the revisions of those sources that read the update's file. An Application
 // with one source has one revision, and one with several a list in the order of its sources.
-// None is returned where a source has no revision: the sources changed since.
+// It returns nil if one of them has no revision: the sources changed after the comparison.
 func (j *judgement) revisionsOf(one string, many []string) (picked []string) {
 	if len(many) == 0 {
 		if one == "" {
@@ -21,8 +21,8 @@ func (j *judgement) revisionsOf(one string, many []string) (picked []string) {
 	return picked
 }
 
-// contained says what revisions have of the update, together: the first that does not contain
-// it decides. What is not known is put on the list of wants.
+// contained returns the containment of all revisions together: the first without the update
+// decides. Revisions whose containment is not known become wants.
 func (j *judgement) contained(revisions []string) (has Containment, revision string, known bool) {
 	if len(revisions) == 0 {
 		return NotARevision, "", true
@@ -60,7 +60,7 @@ func isCommit(revision string) bool {
 	return (len(revision) == 40 || len(revision) == 64) && strings.Trim(revision, "0123456789abcdef") == ""
 }
 
-// short is a revision as people read it.
+// short abbreviates a commit.
 func short(revision string) string {
 	if isCommit(revision) {
 		return revision[:7]

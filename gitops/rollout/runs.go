@@ -2,13 +2,14 @@ package rollout
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// runs is for an Application that is Synced and Healthy: it is healthy when what runs is the
-// update's image. Mostly the pods say so. Where they do not, or where there are none, the live
-// objects tell what they are to run.
+// runs judges an Application that is Synced and Healthy: the update is healthy if its image
+// runs. The pods decide. If they have several images, or if there are no pods, the live objects
+// say which pods there should be.
 func (j *judgement) runs(note string) Verdict {
 	if j.Tree == nil {
 		j.wants.Tree = true
@@ -34,22 +35,22 @@ func (j *judgement) runs(note string) Verdict {
 	}
 	j.wants.Managed = true
 	if seen[another] > 0 && seen[ours]+seen[byDigest] == 0 {
-		return j.runsAnother(other)
+		return j.runsAnother(other, degradedFor)
 	}
 	return j.pending(gitops.RolloutProgressing, "")
 }
 
-// runsAnother is for an Application that is Healthy and runs something else, such as one that
-// sets the tag itself. Pods are seen later than health, so it takes a while to be a verdict.
-// Without an image it has none of the update's repository.
-func (j *judgement) runsAnother(image string) Verdict {
+// runsAnother judges an Application that is Healthy and runs another image, for example because
+// it overrides the tag. The tree lags behind health, so this becomes a verdict only after a
+// while. image is "" if the Application has no image of the update's repository.
+func (j *judgement) runsAnother(image string, after time.Duration) Verdict {
 	j.after.OtherSince = earlier(j.before.OtherSince, j.Now)
 	j.after.ProgressingSince = j.before.ProgressingSince
 	reason := "none of its workloads has the image " + j.Image
 	if image != "" {
 		reason = j.notOurs(image)
 	}
-	if j.Now.Sub(j.after.OtherSince) >= degradedFor {
+	if j.Now.Sub(j.after.OtherSince) >= after {
 		return is(gitops.RolloutDegraded, reason)
 	}
 	return is(gitops.RolloutProgressing, reason)
@@ -107,11 +108,11 @@ func (j *judgement) asLive(f forest, pods []Node, note string) Verdict {
 	case runs:
 		return is(gitops.RolloutHealthy, note)
 	case stray != "":
-		return j.runsAnother(stray)
+		return j.runsAnother(stray, degradedFor)
 	case other != "":
-		return j.runsAnother(other)
+		return j.runsAnother(other, confirmedFor)
 	case j.Image == "":
 		return j.progressing("nothing runs with the tag " + j.Tag)
 	}
-	return j.runsAnother("")
+	return j.runsAnother("", degradedFor)
 }

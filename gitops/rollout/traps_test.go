@@ -91,7 +91,9 @@ func TestTrapDegradedBeforeTheCommit(t *testing.T) {
 	expect(t, v, gitops.RolloutProgressing, "Degraded; Deployment api: ")
 	s.health = progressing
 	expect(t, f.see(s, 62), gitops.RolloutProgressing, "")
-	// And where the update was on its way, it is meant.
+	// And where the update was on its way, it is meant, whatever was healed meanwhile.
+	s.operation = "Running ours"
+	expect(t, f.see(s, 62.5), gitops.RolloutSyncing, "")
 	v = f.look(Look{Now: at(63), Application: a}, s.tree(), s.live(), nil)
 	expect(t, v, gitops.RolloutDegraded, "exceeded its progress deadline")
 }
@@ -165,11 +167,17 @@ func TestTrapStaleManifests(t *testing.T) {
 	f, s := newFollower(), live
 	s.pods = v1
 	stale := strings.ReplaceAll(s.live()[0].LiveState, ":v2", ":v1")
-	for _, seconds := range []float64{0, 10, 19} {
-		v := f.look(Look{Now: at(seconds), Application: s.application()}, s.tree(), []Managed{{Kind: "Deployment", Namespace: "myshop", Name: "api", LiveState: stale}}, nil)
-		expect(t, v, gitops.RolloutProgressing, "runs api:v1, not v2")
+	look := func(seconds float64, managed ...Managed) Verdict {
+		return f.look(Look{Now: at(seconds), Application: s.application()}, s.tree(), managed, nil)
 	}
-	expect(t, f.look(Look{Now: at(21), Application: s.application()}, s.tree(), nil, nil), gitops.RolloutDegraded, "runs api:v1, not v2")
+	confirms := Managed{Kind: "Deployment", Namespace: "myshop", Name: "api", LiveState: stale}
+	expect(t, look(0, confirms), gitops.RolloutProgressing, "runs api:v1, not v2")
+	expect(t, look(4, confirms), gitops.RolloutProgressing, "runs api:v1, not v2")
+	expect(t, look(19), gitops.RolloutProgressing, "runs api:v1, not v2")
+	expect(t, look(20), gitops.RolloutDegraded, "runs api:v1, not v2")
+	f = newFollower()
+	expect(t, look(0, confirms), gitops.RolloutProgressing, "runs api:v1, not v2")
+	expect(t, look(5, confirms), gitops.RolloutDegraded, "runs api:v1, not v2")
 }
 
 // argo-cd#21785, argo-cd#19670, argo-cd#27861

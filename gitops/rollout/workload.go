@@ -12,7 +12,7 @@ type workload struct {
 	idle   bool     // it is to have no pods now
 }
 
-// liveWorkloads reads the objects that name images. One that cannot be read is none.
+// liveWorkloads reads the objects that name images. What cannot be read is left out.
 func liveWorkloads(all []Managed) (workloads []workload) {
 	for _, m := range all {
 		var live struct {
@@ -45,7 +45,7 @@ func liveWorkloads(all []Managed) (workloads []workload) {
 // deepest bounds how deep in an object images are looked for.
 const deepest = 12
 
-// imagesIn finds what containers name, and the same word in objects of others.
+// imagesIn returns every "image" of an object: of containers, and of custom resources.
 func imagesIn(value any, depth int) (images []string) {
 	if depth > deepest {
 		return nil
@@ -68,8 +68,8 @@ func imagesIn(value any, depth int) (images []string) {
 	return images
 }
 
-// match says what the workload is to run: one with the update's image beside another of the
-// same repository has what git says.
+// match classifies the workload by its template. A template with the update's image and another
+// tag of the same repository is the update's.
 func (w workload) match(m matcher) match {
 	best := foreign
 	for _, i := range w.images {
@@ -93,9 +93,9 @@ func (w workload) other(m matcher) string {
 	return ""
 }
 
-// lacks says what is missing of the pods of a workload that is to run the update; "" when they
-// all do. An admission controller may have written the digest in place of the tag. Such a pod
-// counts when it was made after the update was written.
+// lacks says what a workload of the update lacks; "" if all its pods run the update. An
+// admission controller may have replaced the tag by a digest: such a pod counts if it was
+// created after the update was written.
 func (w workload) lacks(f forest, pods []Node, m matcher) string {
 	running := 0
 	for _, p := range pods {
@@ -127,7 +127,7 @@ func (w workload) lacks(f forest, pods []Node, m matcher) string {
 	return ""
 }
 
-// owns reports whether a pod stems from the workload.
+// owns reports whether the workload is the topmost owner of a pod.
 func (w workload) owns(f forest, pod Node) bool {
 	kind, namespace, name := f.root(pod)
 	return w.Kind == kind && w.Namespace == namespace && w.Name == name

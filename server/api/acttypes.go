@@ -99,6 +99,7 @@ type Why struct {
 	Problem     string          `json:"branchProblem,omitempty"` // why that cannot be read now
 	Pending     []gitops.Update `json:"pending"`                 // open updates, newest first, each with everything that holds it now
 	Order       []gitops.Block  `json:"order"`                   // what an order of any other tag that came now would meet
+	Rollout     *gitops.Rollout `json:"rollout,omitempty"`       // where the update that was written last stands in the cluster
 	Holds       []gitops.Hold   `json:"holds"`                   // those in force that cover it
 	NextFreeze  *gate.Closed    `json:"nextFreeze,omitempty"`    // of the configuration: the next that begins within 30 days
 	Outage      *Outage         `json:"outage,omitempty"`        // what keeps its lane from writing

@@ -33,9 +33,12 @@ type Store interface {
 	queue.ChangeFeed
 	queue.Decisions
 	queue.Holds
+	NotRunning(ctx context.Context) ([]gitops.Update, error) // see queue.Rollouts
+	ReportRollouts(ctx context.Context, l queue.Lease, reports []queue.RolloutReport) (kept []gitops.Rollout, err error)
 	Checkpoint(ctx context.Context, name string) (value string, err error)
 	Suspects(ctx context.Context) ([]gitops.Suspect, error)
 	ClearSuspect(ctx context.Context, object string, by gitops.AuditEntry) (gitops.Suspect, error)
+	AppendAudit(ctx context.Context, entries []gitops.AuditEntry) error
 	AuditEntries(ctx context.Context, f queue.AuditFilter, p queue.Page) (found []gitops.AuditEntry, next string, err error)
 }
 
@@ -103,6 +106,11 @@ type Config struct {
 	AwaitQuiet func(ctx context.Context, h gitops.Hold) (underWay []string, quietSince time.Time)
 	CheckNames func(environments, apps []string) error // reports a name that is not known; the error's code is Rejected
 
+	// FollowedBy is [gitops.Update.FollowedBy] of an app's updates; nil where none is followed.
+	FollowedBy func(environment, app string) string
+	// Reported returns how long updates have to run in an environment, where reports say
+	// whether they do. The error's code is Conflict where they do not.
+	Reported func(environment string) (timeout time.Duration, err error)
 	// Verify compares what four places say of an app in an environment, which is configured. A
 	// place that does not answer is no error.
 	Verify func(ctx context.Context, environment, app string) (verify.Report, error)
@@ -167,6 +175,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/holds", a.act(holdRights, a.placeHold)},
 		{http.MethodDelete, "/api/v1/holds/{id}", a.act(holdRights, a.liftHold)},
 		{http.MethodPost, "/api/v1/rollbacks", a.authorized(gitops.RightRollback, a.rollback)},
+		{http.MethodPost, "/api/v1/health", a.authorized(gitops.RightReport, a.health)},
 		{http.MethodGet, "/api/v1/freezes", a.allow(gitops.RightRead, a.freezes)},
 		{http.MethodGet, "/api/v1/why", a.allow(gitops.RightRead, a.why)},
 		{http.MethodGet, "/api/v1/verify", a.allow(gitops.RightRead, a.verify)},

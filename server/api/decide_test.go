@@ -34,6 +34,7 @@ type office struct {
 	suspects []gitops.Suspect
 	cleared  []gitops.AuditEntry
 	failures []queue.Failure
+	rolling  []gitops.Update // that do not run
 	feed     queue.Broadcast
 	holds    queue.InForce
 	freezes  *gate.Freezes
@@ -76,6 +77,8 @@ func (o *office) Update(_ context.Context, id string) (gitops.Update, error) {
 	}
 	return o.update, nil
 }
+
+func (o *office) NotRunning(context.Context) ([]gitops.Update, error) { return o.rolling, nil }
 
 func (o *office) Failures(context.Context) ([]queue.Failure, error) { return o.failures, nil }
 

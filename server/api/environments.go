@@ -111,6 +111,8 @@ type App struct {
 	Tag       string `json:"tag,omitempty"`
 	Problem   string `json:"problem,omitempty"` // why the tag cannot be read
 
+	Rollout *AppRollout `json:"rollout,omitempty"` // of the update that was written last, while the app is not known to run it
+
 	Differs []AppFile `json:"differs,omitempty"` // files of the same updates that do not have this tag
 }
 
@@ -145,9 +147,13 @@ func (a *API) environments(_ http.ResponseWriter, r *http.Request) (int, any, er
 	if err != nil {
 		return 0, nil, err
 	}
+	rollouts, err := a.appRollouts(r.Context())
+	if err != nil {
+		return 0, nil, err
+	}
 	for _, name := range a.Environments {
 		if v.environment(name) {
-			e := Environment{Name: name, Lane: lanes[name], Apps: v.apps(name, tags.Apps[name])}
+			e := Environment{Name: name, Lane: lanes[name], Apps: rollouts.addTo(name, v.apps(name, tags.Apps[name]))}
 			e.Holds, e.Freezes = v.holding(name, s)
 			answer.Environments = append(answer.Environments, e)
 		}

@@ -220,10 +220,13 @@ func (s *stream) shown(c queue.Change) (kind string, body any) {
 		return "", nil
 	}
 	if c.Update != nil {
-		if s.view.update(*c.Update) && s.follow.wants(c) {
-			return "update", c.Update
+		switch {
+		case !s.view.update(*c.Update) || !s.follow.wants(c):
+			return "", nil
+		case c.Rollout:
+			return "rollout", c.Update
 		}
-		return "", nil
+		return "update", c.Update
 	}
 	part, ok := s.view.delivery(*c.Delivery)
 	if ok && s.follow.wants(queue.Change{Delivery: &part}) {

@@ -48,10 +48,11 @@ type UpdateTrailer struct {
 	Update   string             `json:"update"`
 	Delivery gitops.DeliveryKey `json:"delivery"`
 	Actor    string             `json:"actor,omitempty"`
-	// Of a person's order, as far as it said so; see gitops.Terms.
+	// Of a person's order or a revert, as far as it said so; see gitops.Terms.
 	Reason    string    `json:"reason,omitempty"`
 	Override  string    `json:"override,omitempty"`
 	RollsBack string    `json:"rollsBack,omitempty"`
+	Reverts   string    `json:"reverts,omitempty"` // of a revert by tallyman itself
 	PinUntil  time.Time `json:"pinUntil,omitzero"`
 }
 

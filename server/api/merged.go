@@ -42,7 +42,7 @@ func unproved(v Version) bool { return v.Commit != "" && v.Proof == "" }
 func recorded(u gitops.Update) UpdateTrailer {
 	t := UpdateTrailer{Update: u.ID, Delivery: u.Delivery, Actor: u.Actor}
 	if u.Terms != nil {
-		t.Reason, t.Override, t.RollsBack, t.PinUntil = u.Terms.Reason, u.Terms.Override, u.Terms.RollsBack, u.Terms.PinUntil
+		t.Reason, t.Override, t.RollsBack, t.Reverts, t.PinUntil = u.Terms.Reason, u.Terms.Override, u.Terms.RollsBack, u.Terms.Reverts, u.Terms.PinUntil
 	}
 	return t
 }

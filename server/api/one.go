@@ -97,14 +97,11 @@ func (a *API) visible(ctx context.Context, v view, key gitops.DeliveryKey) (gito
 func (a *API) withSteps(ctx context.Context, c Caller, d gitops.Delivery) (gitops.Delivery, error) {
 	updates := make([]gitops.Update, len(d.Updates))
 	for i, u := range d.Updates {
-		var err error
-		if updates[i], err = a.Store.Update(ctx, u.ID); err != nil {
+		u, err := a.Store.Update(ctx, u.ID)
+		if err != nil {
 			return d, err
 		}
-		if updates[i], err = a.withDecisions(ctx, c, updates[i]); err != nil {
-			return d, err
-		}
-		if updates[i].Feedback, err = queue.FeedbackOf(ctx, a.Store, u); err != nil {
+		if updates[i], err = a.inFull(ctx, c, u); err != nil {
 			return d, err
 		}
 	}
@@ -115,15 +112,25 @@ func (a *API) withSteps(ctx context.Context, c Caller, d gitops.Delivery) (gitop
 func (a *API) update(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	u, err := a.readable(r)
 	if err == nil {
-		u, err = a.withDecisions(r.Context(), callerOf(r), u)
-	}
-	if err == nil {
-		u.Feedback, err = queue.FeedbackOf(r.Context(), a.Store, u)
+		u, err = a.inFull(r.Context(), callerOf(r), u)
 	}
 	if err == nil {
 		err = a.markOvertaken(r.Context(), []*gitops.Update{&u})
 	}
 	return http.StatusOK, u, hidden(err, "update", variable(r, "id"))
+}
+
+// inFull is an update with what only answers about one update or delivery have.
+func (a *API) inFull(ctx context.Context, c Caller, u gitops.Update) (gitops.Update, error) {
+	u, err := a.withDecisions(ctx, c, u)
+	if err != nil {
+		return u, err
+	}
+	if a.FollowedBy != nil {
+		u.FollowedBy = a.FollowedBy(u.Environment, u.App)
+	}
+	u.Feedback, err = queue.FeedbackOf(ctx, a.Store, u)
+	return u, err
 }
 
 // readable is the update that the path names. The error's code is NotFound when there is

@@ -83,6 +83,10 @@ func (g *guard) Heads(context.Context, string, []string) ([]gitops.Head, error) 
 
 func (g *guard) Backlogs(context.Context) ([]queue.Backlog, error) { return nil, g.touch("Backlogs") }
 
+func (g *guard) NotRunning(context.Context) ([]gitops.Update, error) {
+	return nil, g.touch("NotRunning")
+}
+
 func (g *guard) Failures(context.Context) ([]queue.Failure, error) { return nil, g.touch("Failures") }
 
 func (g *guard) Overtaken(context.Context, []string) (map[string]string, error) {
@@ -141,6 +145,14 @@ func (g *guard) ClearSuspect(context.Context, string, gitops.AuditEntry) (gitops
 	return gitops.Suspect{}, g.touch("ClearSuspect")
 }
 
+func (g *guard) ReportRollouts(context.Context, queue.Lease, []queue.RolloutReport) ([]gitops.Rollout, error) {
+	return nil, g.touch("ReportRollouts")
+}
+
+func (g *guard) AppendAudit(context.Context, []gitops.AuditEntry) error {
+	return g.touch("AppendAudit")
+}
+
 func (g *guard) AuditEntries(context.Context, queue.AuditFilter, queue.Page) ([]gitops.AuditEntry, string, error) {
 	return nil, "", g.touch("AuditEntries")
 }
@@ -166,6 +178,7 @@ func callers() map[gitops.PrincipalKind]gitops.Principal {
 		gitops.KindJob:      {Job: &gitops.Job{Issuer: "https://issuer", Repository: "o/r", RepositoryID: "17", OwnerID: "1", Ref: "refs/heads/main", Event: "push"}},
 		gitops.KindToken:    {Token: "ops"},
 		gitops.KindPoll:     {Poll: "ghcr.io"},
+		gitops.KindRevert:   {Revert: true},
 	}
 }
 
@@ -180,11 +193,12 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 			Rules: []access.Rule{
 				{Who: access.Who{Push: &access.Push{Source: "eventbridge"}}, May: []gitops.Right{gitops.RightOrder}, Apps: all, Environments: all},
 				{Who: access.Who{Dispatch: &access.Dispatch{Repository: "o/r", RepositoryID: 17}}, May: []gitops.Right{gitops.RightOrder}, Apps: all, Environments: all},
-				{Who: access.Who{Job: job}, May: []gitops.Right{gitops.RightRead, gitops.RightOrder}, Apps: all, Environments: all},
+				{Who: access.Who{Job: job}, May: []gitops.Right{gitops.RightRead, gitops.RightOrder, gitops.RightReport}, Apps: all, Environments: all},
 				{Who: access.Who{Token: "ops"}, May: gitops.Rights()},
 				{Who: access.Who{Poll: &access.Poll{Registries: []string{"ghcr.io"}}}, May: []gitops.Right{gitops.RightOrder}, Apps: all, Environments: all},
+				{Who: access.Who{Revert: true}, May: []gitops.Right{gitops.RightRollback}, Apps: all, Environments: all},
 			},
-			Sources: []string{"eventbridge", "github"}, Issuers: []string{"https://issuer"}, Tokens: []string{"ops"}, Polled: map[string][]string{"dev": {"ghcr.io"}},
+			Sources: []string{"eventbridge", "github"}, Issuers: []string{"https://issuer"}, Tokens: []string{"ops"}, Polled: map[string][]string{"dev": {"ghcr.io"}}, Reverted: []string{"dev"},
 		},
 		"no rule": {},
 	}
@@ -206,7 +220,7 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 					Verify: func(context.Context, string, string) (verify.Report, error) {
 						return verify.Report{}, g.touch("Verify")
 					},
-					Freezes: func() *gate.Freezes { return nil }, CheckNames: func([]string, []string) error { return nil },
+					Freezes: func() *gate.Freezes { return nil }, CheckNames: func([]string, []string) error { return nil }, Reported: func(string) (time.Duration, error) { return time.Hour, nil },
 					Environments: []string{"dev"}, Sources: []string{Source, "github"}, NewID: func() string { return "id" }})
 				route := a.Routes()[i]
 				_, _, err := route.Handle(deadlines{httptest.NewRecorder()}, aRequest(t, route))
@@ -235,6 +249,8 @@ func aRequest(t *testing.T, route Route) *http.Request {
 		body = `{"app": "api", "environment": "dev", "tag": "v1"}`
 	case strings.HasSuffix(path, "/rollbacks"):
 		body = `{"app": "api", "environment": "dev", "tag": "v1", "reason": "r"}`
+	case strings.HasSuffix(path, "/health"):
+		body = `{"app": "api", "environment": "dev", "tag": "v1", "state": "healthy"}`
 	case path == "/api/v1/holds" && route.Method == http.MethodPost:
 		body = `{"kind": "stop"}`
 	}

@@ -81,6 +81,10 @@ func (a App) appendJSON(out []byte) []byte {
 		out = append(out, `,"problem":`...)
 		out = appendString(out, a.Problem)
 	}
+	if a.Rollout != nil {
+		rollout, _ := json.Marshal(a.Rollout) // of strings and times alone
+		out = append(append(out, `,"rollout":`...), rollout...)
+	}
 	if len(a.Differs) > 0 {
 		differs, _ := json.Marshal(a.Differs) // of strings alone
 		out = append(append(out, `,"differs":`...), differs...)

@@ -37,6 +37,7 @@ func TestEnvironmentsAreWrittenInTheirForm(t *testing.T) {
 	strange.Environments[2].Apps = []App{
 		{App: `quo"ted`, File: `back\slash`, Tag: "line\nend"},
 		{App: "größe", File: "\xff", Tag: "<tag>\u2028", Problem: "is \x00 & \x7f"},
+		{App: "rolling", File: "a", Tag: "1", Rollout: &AppRollout{Update: "u1", Tag: "1", State: gitops.RolloutDegraded, Reason: `a "pod" <crashes>`, Since: strange.Branch.AsOf}},
 		{App: "two", Manifests: `the "pay"`, File: "a", Tag: "1", Differs: []AppFile{{File: "<b>", Tag: "2"}, {File: "c", Problem: `no "key"`}}},
 	}
 	strange.SetAside = []gitops.Suspect{{ParsedObject: gitops.ParsedObject{Object: "1111", Kind: gitops.ParsedFile, Path: `a"b.yaml`}, Deaths: 2, Holder: "one"}}

@@ -109,6 +109,9 @@ func (a *API) explain(ctx context.Context, w *Why) error {
 		return err
 	}
 	w.Written, w.LastWord, w.Now = head.WrittenTag, head.Word, s.At
+	if w.Rollout, err = a.rolloutOf(ctx, head); err != nil {
+		return err
+	}
 	if w.Branch, w.Problem, err = a.branchTag(ctx, w.Environment, w.App); err != nil {
 		return err
 	}

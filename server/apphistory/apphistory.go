@@ -92,7 +92,7 @@ func versionOf(v history.Version) api.Version {
 	for _, u := range v.Updates {
 		of := api.UpdateTrailer{Update: u.Update, Delivery: u.Delivery, Actor: u.Actor}
 		if t := u.Terms; t != nil {
-			of.Reason, of.Override, of.RollsBack, of.PinUntil = t.Reason, t.Override, t.RollsBack, t.PinUntil
+			of.Reason, of.Override, of.RollsBack, of.Reverts, of.PinUntil = t.Reason, t.Override, t.RollsBack, t.Reverts, t.PinUntil
 		}
 		*said = append(*said, of)
 	}

@@ -46,7 +46,7 @@ func TestVersionsAreTagsWithTheirCommits(t *testing.T) {
 		}
 		return history.History{Tip: "c3", Commits: 9, Until: at, Complete: true, Versions: []history.Version{
 			{Value: now, Commit: "c3", At: at, Author: git.Signature{Name: "Bot", Email: "bot@example.com"}, Subject: "chore: bump", Proof: "k1",
-				Updates: []gitops.UpdateTrailer{{Update: "u1", Delivery: gitops.DeliveryKey{Source: "github", ID: "d1"}, Actor: "ann", Terms: &gitops.Terms{Reason: "it fails", Override: "now", RollsBack: "v3", PinUntil: at}}}},
+				Updates: []gitops.UpdateTrailer{{Update: "u1", Delivery: gitops.DeliveryKey{Source: "github", ID: "d1"}, Actor: "ann", Terms: &gitops.Terms{Reason: "it fails", Override: "now", RollsBack: "v3", Reverts: "u0", PinUntil: at}}}},
 			{Err: broken, Commit: "c2", Updates: []gitops.UpdateTrailer{{Update: "u0", Actor: "ann"}}},
 			{Missing: true},
 		}}, nil
@@ -57,7 +57,7 @@ func TestVersionsAreTagsWithTheirCommits(t *testing.T) {
 	}
 	want := api.History{Environment: "dev", App: "shop", File: "shop-dev.yaml", Tip: "c3", Commits: 9, Since: at, Complete: true, Versions: []api.Version{
 		{Tag: "v2", Commit: "c3", At: at, Author: "Bot <bot@example.com>", Subject: "chore: bump", Proof: "k1",
-			Updates: []api.UpdateTrailer{{Update: "u1", Delivery: gitops.DeliveryKey{Source: "github", ID: "d1"}, Actor: "ann", Reason: "it fails", Override: "now", RollsBack: "v3", PinUntil: at}}},
+			Updates: []api.UpdateTrailer{{Update: "u1", Delivery: gitops.DeliveryKey{Source: "github", ID: "d1"}, Actor: "ann", Reason: "it fails", Override: "now", RollsBack: "v3", Reverts: "u0", PinUntil: at}}},
 		{Problem: `.image: holds "host/shop", which does not have the form {repository}:{tag}`, Commit: "c2", Author: " <>",
 			Claims: []api.UpdateTrailer{{Update: "u0", Actor: "ann"}}},
 		{Missing: true},

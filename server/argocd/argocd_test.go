@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
+	"github.com/tallyman-dev/tallyman/gitops/rollout"
 	"github.com/tallyman-dev/tallyman/server/argocd"
 	"github.com/tallyman-dev/tallyman/server/argocd/argocdtest"
 )
@@ -23,6 +24,9 @@ func TestConfigurationIsChecked(t *testing.T) {
 	}
 	if got := client.Instance(); got != "argocd.myshop.example/argo" {
 		t.Errorf("the instance is %s", got)
+	}
+	if got := client.Projects(); len(got) != 1 || got[0] != "myshop" {
+		t.Errorf("the projects are %v", got)
 	}
 	if got := client.Page(argocd.Ref{Project: "myshop", Namespace: "team-a", Name: "api"}); got != "https://argocd.myshop.example/argo/applications/team-a/api" {
 		t.Errorf("the page is %s", got)
@@ -238,4 +242,28 @@ func TestTheTokensRightsAreAsked(t *testing.T) {
 			t.Errorf("%+v, %v", user, err)
 		}
 	})
+}
+
+// Argo CD's answer is held to what was asked: the worst would be a verdict on another
+// Application.
+func TestAnAnswerOfSomethingElse(t *testing.T) {
+	s := newSite(t)
+	ask := func(body string) *argocd.Client {
+		return s.connect(argocd.Config{URL: "https://argocd.myshop.example", Projects: []string{"myshop"}, Via: says(body)})
+	}
+	for _, body := range []string{
+		`{"metadata":{"name":"web","namespace":"argocd"},"spec":{"project":"myshop"}}`,
+		`{"metadata":{"name":"api","namespace":"team-a"},"spec":{"project":"myshop"}}`,
+		`{"metadata":{"name":"api","namespace":"argocd"},"spec":{"project":"other"}}`,
+		`{}`,
+	} {
+		_, err := ask(body).Application(context.Background(), ref("api"), false)
+		if e := wants(t, err, gitops.Unavailable, "answers with Application "); e.RetryAfter != 0 {
+			t.Errorf("%v blames the instance", e)
+		}
+	}
+	_, err := ask(`{"manifest":"apiVersion: v1"}`).Live(context.Background(), ref("api"), rollout.Node{Kind: "Pod", Version: "v1", Namespace: "api", Name: "api-1"})
+	wants(t, err, gitops.Unavailable, "manifest is not JSON", "Pod api-1 of myshop/argocd/api")
+	_, err = ask(`{"value":"perhaps"}`).CanI(context.Background(), "get", "myshop")
+	wants(t, err, gitops.Unavailable, `answers "perhaps"`)
 }

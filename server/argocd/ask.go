@@ -90,10 +90,10 @@ func (c *Client) send(ctx context.Context, r request, value string, p pass, read
 		c.breaker.stopped(p)
 		problem = c.notCompared(r)
 	case bounded.Err() != nil:
-		problem.error = gitops.Errorf(gitops.Unavailable, "argocd %s does not answer within %s (%s)", c.instance, timeout, r.what).WithCause(problem.error.Err)
-		c.breaker.failed(p, problem.error, value)
+		fault := gitops.Errorf(gitops.Unavailable, "argocd %s does not answer within %s (%s)", c.instance, timeout, r.what).WithCause(problem.error.Err)
+		problem.error = c.breaker.failed(p, fault, value)
 	case problem.instance:
-		c.breaker.failed(p, problem.error, value)
+		problem.error = c.breaker.failed(p, problem.error, value)
 	default:
 		c.breaker.answered(p)
 	}

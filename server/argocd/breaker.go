@@ -73,14 +73,21 @@ func (b *breaker) answered(p pass) {
 	b.fault, b.pause, b.trying, b.rejected = nil, 0, false, [sha256.Size]byte{}
 }
 
-// failed opens the breaker, or keeps it open for longer. Of requests that were under way
-// together the first failure counts.
-func (b *breaker) failed(p pass, fault *gitops.Error, token string) {
+// failed opens the breaker, or keeps it open for longer, and returns the fault with how long
+// that is. Of requests that were under way together the first failure counts.
+func (b *breaker) failed(p pass, fault *gitops.Error, token string) *gitops.Error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p.openings != b.openings {
-		return
+	if p.openings == b.openings {
+		b.open(fault, token)
 	}
+	e := *fault
+	e.RetryAfter = max(time.Until(b.until), minPause)
+	return &e
+}
+
+// open begins a pause. The lock is held.
+func (b *breaker) open(fault *gitops.Error, token string) {
 	if b.fault == nil || b.fault.Code != fault.Code {
 		b.logger.Warn("Argo CD cannot be asked", slog.String("error", fault.Error()))
 	}

@@ -19,7 +19,8 @@ import (
 // Its errors are [*gitops.Error]: Unauthorized is for the token; Forbidden says that it is
 // forbidden or not there, which Argo CD does not tell apart; NotFound that it is not there;
 // Rejected that its project does not allow it. Everything else says nothing of the
-// Application; [ErrNotCompared] is one of these.
+// Application; [ErrNotCompared] is one of these. An error with RetryAfter, and no other, says
+// that the instance cannot be asked for so long.
 func (c *Client) Application(ctx context.Context, ref Ref, refresh bool) (rollout.Application, error) {
 	if refresh {
 		return c.refresh(ctx, ref)
@@ -64,16 +65,19 @@ func (c *Client) Tree(ctx context.Context, ref Ref) (rollout.Tree, error) {
 	return tree, nil
 }
 
-// ManagedResources reads the objects of one kind that the Application has in git or in the
-// cluster, as they are and as they are to be. Errors are as of [Client.Application].
+// ManagedResources reads the objects of one kind, or of each where group and kind are "", that
+// the Application has in git or in the cluster, as they are and as they are to be. Errors are as of [Client.Application].
 func (c *Client) ManagedResources(ctx context.Context, ref Ref, group, kind string) ([]rollout.Managed, error) {
 	query := ref.query()
-	query.Set("group", group)
-	query.Set("kind", kind)
+	for name, value := range map[string]string{"group": group, "kind": kind} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
 	var answer struct {
 		Items []rollout.Managed `json:"items"`
 	}
-	err := c.get(ctx, request{what: kind + " objects of " + ref.String(), path: path(ref, "managed-resources"), query: query, object: true, most: maxMany}, into(&answer))
+	err := c.get(ctx, request{what: "managed resources of " + ref.String(), path: path(ref, "managed-resources"), query: query, object: true, most: maxMany}, into(&answer))
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,12 @@ func (c *Client) refusal(r request, response *http.Response, value string) *prob
 			sentence += ": " + said
 		}
 		e := gitops.Errorf(code, "argocd %s: %s (%s)", c.instance, sentence, r.what)
-		e.RetryAfter = retryAfter(response.Header, time.Now())
+		if code == gitops.Unauthorized {
+			e = e.WithCause(errors.New(c.config.TokenFile)) // for the log: who asks for an update need not know
+		}
+		if instance {
+			e.RetryAfter = retryAfter(response.Header, time.Now())
+		}
 		return &problem{e, instance}
 	}
 	switch status := response.StatusCode; {
@@ -84,7 +89,7 @@ func (c *Client) refusal(r request, response *http.Response, value string) *prob
 		said = ""
 		return fails(gitops.Unavailable, true, "redirects to "+placeOf(response)+", which is not followed: name in url where the API is")
 	case status == http.StatusUnauthorized:
-		return fails(gitops.Unauthorized, true, "the token of "+c.config.TokenFile+" is not accepted")
+		return fails(gitops.Unauthorized, true, "the token in tokenFile is not accepted")
 	case status == http.StatusTooManyRequests:
 		return fails(gitops.RateLimited, true, "rate limited")
 	case status >= 500:

@@ -71,19 +71,6 @@ func (x *Index) Find(ctx context.Context, m rollout.Manifest) (matches []Match, 
 	return matches, near, nil
 }
 
-// Forget takes out an Application that turned out not to be there, so that the next look for
-// what it matched is a miss unless others match, too.
-func (x *Index) Forget(r Ref) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	known := x.projects[r.Project]
-	if known == nil {
-		return
-	}
-	kept := slices.DeleteFunc(slices.Clone(known.entries), func(e indexed) bool { return e.ref == r })
-	x.projects[r.Project] = &listing{kept, known.at}
-}
-
 // Len is how many Applications are known.
 func (x *Index) Len() (n int) {
 	for _, l := range x.listings() {

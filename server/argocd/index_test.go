@@ -21,7 +21,7 @@ func manifestOf(app string) rollout.Manifest {
 	return rollout.Manifest{Repository: "git@github.com:myshop/myshop-manifests.git", Branch: "main", File: "charts/" + app + "/values-dev.yaml"}
 }
 
-// finds looks for an app's Applications and says what came of it.
+// finds looks for an app's Applications, and returns them and what comes near, or the error's code.
 func finds(x *argocd.Index, app string) string {
 	matches, near, err := x.Find(context.Background(), manifestOf(app))
 	if err != nil {
@@ -106,13 +106,6 @@ func TestTheListIsMadeAgain(t *testing.T) {
 			t.Errorf("an Application that is gone: %s", got)
 		}
 		lists(7)
-		time.Sleep(10 * time.Second)
-		x.Forget(ref("api"))
-		x.Forget(argocd.Ref{Project: "other", Name: "api"})
-		if got := finds(x, "api"); got != "[{myshop/argocd/api [0]}] []" {
-			t.Errorf("an Application that was forgotten, and is there: %s", got)
-		}
-		lists(8)
 	})
 }
 
@@ -148,7 +141,7 @@ func TestAMissIsOfANewList(t *testing.T) {
 	})
 }
 
-// An answer that lists what is not of the project, or that is cut off, is none.
+// A list that has what is not of the project, or that is cut off, is not used.
 func TestAListThatIsWrong(t *testing.T) {
 	for name, body := range map[string]string{
 		"another project": `{"items":[{"metadata":{"name":"x"},"spec":{"project":"other"}}]}`,
@@ -180,27 +173,29 @@ func (text says) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // 8,000 Applications take a few MB.
 func TestALargeIndexIsSmall(t *testing.T) {
-	const many = 8000
-	s := newSite(t)
-	for i := range many {
-		s.app(fmt.Sprintf("app-%04d", i), argocdtest.Behaviour{})
-	}
-	x := argocd.NewIndex(s.client)
-	used := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	began := used()
-	if got := finds(x, "app-7999"); got != "[{myshop/argocd/app-7999 [0]}] []" {
-		t.Fatal(got)
-	}
-	took := int64(used()) - int64(began)
-	t.Logf("%d Applications take %d KB", x.Len(), took>>10)
-	if x.Len() != many || took > 8<<20 {
-		t.Errorf("%d Applications take %d bytes", x.Len(), took)
-	}
-	runtime.KeepAlive(x)
+	synctest.Test(t, func(t *testing.T) { // where an answer is never late, however busy the machine is
+		const many = 8000
+		s := newSite(t)
+		for i := range many {
+			s.app(fmt.Sprintf("app-%04d", i), argocdtest.Behaviour{})
+		}
+		x := argocd.NewIndex(s.client)
+		used := func() uint64 {
+			runtime.GC()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		began := used()
+		if got := finds(x, "app-7999"); got != "[{myshop/argocd/app-7999 [0]}] []" {
+			t.Fatal(got)
+		}
+		took := int64(used()) - int64(began)
+		t.Logf("%d Applications take %d KB", x.Len(), took>>10)
+		if x.Len() != many || took > 8<<20 {
+			t.Errorf("%d Applications take %d bytes", x.Len(), took)
+		}
+		runtime.KeepAlive(x)
+	})
 }

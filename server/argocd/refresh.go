@@ -6,7 +6,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/rollout"
 )
 
-// flight is a refresh under way, and then what came of it.
+// flight is a refresh under way, and then its result.
 type flight struct {
 	done        chan struct{}
 	application rollout.Application
@@ -15,7 +15,7 @@ type flight struct {
 }
 
 // refresh has one request serve all who want the same Application refreshed while it is
-// under way. Their copies share slices, which nobody changes.
+// under way. Their copies share slices: callers must not change them.
 func (c *Client) refresh(ctx context.Context, ref Ref) (rollout.Application, error) {
 	for {
 		c.mu.Lock()

@@ -18,6 +18,7 @@ const (
 	maxToken   = 16 << 10            // bytes of the file
 	warnBefore = 14 * 24 * time.Hour // the token's end
 	warnEvery  = 24 * time.Hour
+	tokenRetry = 10 * time.Second // until a file that holds no token may hold one
 )
 
 // token is what is known of the token that was used last.
@@ -31,7 +32,12 @@ type token struct {
 // readToken reads the token's file. Its errors show nothing of what is in it.
 func (c *Client) readToken() (string, *gitops.Error) {
 	fails := func(what string, cause error) (string, *gitops.Error) {
-		return "", gitops.Errorf(gitops.Unauthorized, "argocd %s: tokenFile %s %s", c.instance, c.config.TokenFile, what).WithCause(cause)
+		if cause == nil {
+			cause = errors.New(c.config.TokenFile) // for the log: who asks for an update need not know
+		}
+		e := gitops.Errorf(gitops.Unauthorized, "argocd %s: tokenFile %s", c.instance, what).WithCause(cause)
+		e.RetryAfter = tokenRetry
+		return "", e
 	}
 	file, err := os.Open(c.config.TokenFile)
 	if err != nil {

@@ -65,6 +65,11 @@ func (c *Config) setDefaults() {
 			job.Events = []string{"push", "workflow_dispatch", "release"}
 		}
 	}
+	for i := range c.Notify {
+		if c.Notify[i].Kinds == nil {
+			c.Notify[i].Kinds = []string{"failed", "degraded", "reverted", "frozen"}
+		}
+	}
 	for name, env := range c.Environments {
 		env.setWriteDefaults()
 		byDefault(&env.Coalesce, "none")
@@ -134,6 +139,7 @@ func (c *Config) check() error {
 	c.checkPullRequests(report)
 	c.checkRollouts(report)
 	c.checkHolds(report)
+	c.checkNotify(report)
 	c.checkDiscover(report)
 	if len(c.Apps) == 0 && len(c.Discover) == 0 {
 		report("apps", "must name at least one app, or discover must find them")

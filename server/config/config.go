@@ -78,6 +78,8 @@ type Config struct {
 	Freezes []Freeze `yaml:"freezes"`
 	// Holds bounds the pins that people place.
 	Holds Holds `yaml:"holds"`
+	// Notify are who is told what happens to updates, each on its own.
+	Notify []Notifier `yaml:"notify"`
 	// Discover names apps by files that are on the branches of manifest repositories. They
 	// come and go with the files, while tallyman runs.
 	Discover []Discover `yaml:"discover"`

@@ -112,15 +112,17 @@ func written(v reflect.Value) string {
 // for any other.
 func TestReferenceHasEveryField(t *testing.T) {
 	c := parse(t, strings.NewReplacer("sources:\n", "  credentials: {githubApp: {}}\nrepositories: {given: {branch: release}}\nsources:\n  sns: {}\n  eventbridge: {}\n", "    tags:", "    image: {}\n    tags:", "myshop-api: {}", "myshop-api: {repositories: {dev: given}, tags: {match: given}, argocd: {dev: given/given}}").Replace(minimal)+
-		"registries: [{host: docker.io}]\nargocd: [{url: 'https://given', tokenFile: given, projects: [given]}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, revert: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\n")
+		"registries: [{host: docker.io}]\nargocd: [{url: 'https://given', tokenFile: given, projects: [given]}]\napi: {tokens: [{name: given, file: given}], oidc: {}}\nalso: [{file: given}]\ndiscover: [{file: given, also: [{file: given}]}]\naccess: [{who: {push: {}, poll: {}, revert: {}, dispatch: {}, job: {jobWorkflows: [{}]}}}]\nfreezes: [{weekly: [{}], once: [{}]}]\nnotify: [{name: given, webhook: {url: 'https://given.example', secretFile: given}}, {name: too, slack: {urlFile: given}}]\n")
 	dev := c.Environments["dev"]
 	dev.PullRequest = parse(t, strings.Replace(minimal, "    tags:", "    write: pull-request\n    tags:", 1)).Environments["dev"].PullRequest
 	c.Environments["dev"] = dev
+	c.Notify[0].Slack = c.Notify[1].Slack                   // the first item is looked at, and one has the one or the other
 	c.Manifests.Author = parse(t, minimal).Manifests.Author // with an App it is found out later
 	want := map[string]string{}
 	fields(want, "", reflect.ValueOf(c))
 	given := []string{"store", "manifests.url", "sources.github.secretFiles", "environments.<name>.tags.match", "api.tokens[].name", "api.tokens[].file", "also[].file", "apps.<name>.repositories.<name>", "apps.<name>.tags.match", "discover[].file", "registries[].host",
-		"argocd[].url", "argocd[].tokenFile", "argocd[].projects", "apps.<name>.argocd.<name>"} // minimal has them
+		"argocd[].url", "argocd[].tokenFile", "argocd[].projects", "apps.<name>.argocd.<name>",
+		"notify[].name", "notify[].webhook.url", "notify[].webhook.secretFile", "notify[].slack.urlFile"} // minimal has them
 	want["environments.<name>.rollout.by"] = "" // which depends
 	for _, field := range given {
 		want[field] = ""
@@ -149,7 +151,7 @@ func TestReferenceHasEveryField(t *testing.T) {
 		if must := slices.Contains([]string{"store", "manifests.url", "sources.github.secretFiles", "sources.eventbridge.secretFiles",
 			"manifests.credentials.githubApp.appID", "manifests.credentials.githubApp.privateKeyFile", "set[].key", "also[].file", "discover[].file", "registries[].host", "argocd[].url", "argocd[].tokenFile", "argocd[].projects",
 			"freezes[].name", "freezes[].zone", "freezes[].weekly[].from", "freezes[].weekly[].until", "freezes[].once[].from", "freezes[].once[].until",
-			"sources.sns.topics", "api.oidc.audience",
+			"sources.sns.topics", "api.oidc.audience", "notify[].name", "notify[].webhook.url", "notify[].webhook.secretFile", "notify[].slack.urlFile",
 			"access", "access[].may", "access[].apps", "access[].environments", "access[].who.poll.registries", "access[].who.push.source", "access[].who.dispatch.repository", "access[].who.dispatch.repositoryID",
 			"access[].who.job.repository", "access[].who.job.repositoryID", "access[].who.job.ownerID", "access[].who.job.refs", "access[].who.job.jobWorkflows[].ref",
 			"api.tokens[].name", "api.tokens[].file"}, field); required != must {

@@ -131,7 +131,7 @@ func TestWrongShapes(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, backup, log, shutdown, manifests, repositories, registries, argocd, sources, limits, api, access, file, set, also, environments, freezes, holds, discover, apps (line 1)"}},
+		{"listn: x", []string{"listn: is not a field; there are listen, adminListen, pprof, probeListen, store, storePasswordFile, lease, retention, backup, log, shutdown, manifests, repositories, registries, argocd, sources, limits, api, access, file, set, also, environments, freezes, holds, notify, discover, apps (line 1)"}},
 		{"Listen: x", []string{"Listen: is not a field; there are"}},
 		{"<<: {listen: x}", []string{"<<: is not a field; there are"}},
 		{"\nlog: {lvl: x}", []string{"log.lvl: is not a field; there are level, format (line 2)"}},

@@ -51,22 +51,25 @@ func (s *site) repeated() bool {
 // A replica that dies at any call of GitHub or of the store leaves its successor one
 // Deployment of each update at most, and the last status is right. The call was made, or not.
 func TestACrashAtEachStep(t *testing.T) {
-	for _, where := range []string{"before a call of GitHub", "after one", "at the store"} {
-		t.Run(where, func(t *testing.T) {
-			n := 1
-			for n < 100 && crashAt(t, where, n) { // the store is asked for ever
-				n++
-			}
-			if n < 10 {
-				t.Errorf("there are %d calls", n)
-			}
-		})
+	lives := map[string]func(s *site) []string{"until they are written": (*site).life, "until they run": (*site).rollouts}
+	for name, live := range lives {
+		for _, where := range []string{"before a call of GitHub", "after one", "at the store"} {
+			t.Run(name+", "+where, func(t *testing.T) {
+				n := 1
+				for n < 100 && crashAt(t, live, where, n) { // the store is asked for ever
+					n++
+				}
+				if n < 10 {
+					t.Errorf("there are %d calls", n)
+				}
+			})
+		}
 	}
 }
 
 // crashAt plays a life in which the first replica dies at its nth call. It returns whether it
 // came to that.
-func crashAt(t *testing.T, where string, n int) (died bool) {
+func crashAt(t *testing.T, live func(s *site) []string, where string, n int) (died bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		var stop, kill func()
@@ -91,7 +94,7 @@ func crashAt(t *testing.T, where string, n int) (died bool) {
 		defer stop()
 		synctest.Wait()
 		defer s.start("second")()
-		want := s.life()
+		want := live(s)
 		if diff := cmp.Diff(want, s.ended()); diff != "" {
 			t.Errorf("died at call %d: %s", n, diff)
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/lease"
 )
 
 // Source is a repository that is told of the updates of an app.
@@ -54,6 +55,9 @@ type Site interface {
 	// CommitURL is the page of the commit of an update that was written; "" where there is
 	// none.
 	CommitURL(u gitops.Update) string
+	// Followed reports whether updates of an app are followed to the cluster after they are
+	// written, so that a rollout of each will be recorded.
+	Followed(environment, app string) bool
 }
 
 // Store is what is asked of the queue's store.
@@ -119,10 +123,9 @@ func New(c Config) *Follower { return &Follower{c} }
 func (f *Follower) Run(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
-		asked := f.Now()
-		claimed, err := f.Store.Claim(ctx, f.Holder, []string{job}, leaseTime)
-		if len(claimed) > 0 {
-			f.lead(ctx, claimed[0], asked)
+		held, err := lease.Claim(ctx, f.Store, f.Holder, job, leaseTime, f.Now)
+		if held != nil {
+			f.lead(ctx, held)
 		}
 		if err != nil && !failing && ctx.Err() == nil {
 			f.Logger.Warn("lease of the feedback not claimed, retrying", slog.String("error", err.Error()))
@@ -132,9 +135,9 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
-// lead follows as long as the lease is this replica's that was asked for at a time.
-func (f *Follower) lead(ctx context.Context, held queue.Lease, asked time.Time) {
-	l := &leader{Follower: f, lease: held, ends: asked.Add(leaseTime), repositories: make(map[Source]*repository)}
+// lead follows as long as the lease is this replica's.
+func (f *Follower) lead(ctx context.Context, held *lease.Lease) {
+	l := &leader{Follower: f, lease: held, repositories: make(map[Source]*repository)}
 	defer l.end(ctx)
 	for ctx.Err() == nil {
 		changed := f.Store.Changed()

@@ -182,7 +182,7 @@ func (h *hub) SetStatus(ctx context.Context, repository string, deployment int64
 		if err != nil {
 			return err
 		}
-		if !slices.Contains([]string{"queued", "pending", "success", "failure", "inactive"}, s.State) {
+		if !slices.Contains([]string{"queued", "pending", "in_progress", "success", "failure", "inactive"}, s.State) {
 			h.wrong = append(h.wrong, "the state "+s.State)
 		}
 		h.describe(s.Description)

@@ -8,15 +8,15 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/lease"
 )
 
 // leader is a follower that has the lease. All of it is of one goroutine.
 type leader struct {
 	*Follower
-	lease        queue.Lease
-	ends         time.Time // of the lease, by this process's clock: the store's may be another
-	begun        bool      // the checkpoint was read
-	cursor       string    // of the last change that was read
+	lease        *lease.Lease
+	begun        bool   // the checkpoint was read
+	cursor       string // of the last change that was read
 	saved        checkpoint
 	savedAt      time.Time
 	backlog      backlog
@@ -66,27 +66,11 @@ func (l *leader) step(ctx context.Context) (wait time.Duration, ok bool) {
 // keepLease extends the lease when half of it is over. Without an error it is not ok when
 // another has it; with one it is not known, and nothing may be told.
 func (l *leader) keepLease(ctx context.Context) (ok bool, err error) {
-	if l.left() > leaseTime/2 {
-		return true, nil
-	}
-	asked := l.Now()
-	kept, err := l.Store.Extend(ctx, []queue.Lease{l.lease}, leaseTime)
-	switch {
-	case err != nil:
-		return false, err
-	case len(kept) == 0:
+	ok, err = l.lease.Keep(ctx)
+	if !ok && err == nil {
 		l.Logger.Warn("another replica may tell GitHub now: the lease was lost")
-		return false, nil
 	}
-	l.lease, l.ends = kept[0], asked.Add(leaseTime)
-	return true, nil
-}
-
-// left is how long the lease lasts. A clock may be set back, and the one that is not stands
-// still while the machine sleeps: what counts is the one by which less is left.
-func (l *leader) left() time.Duration {
-	now := l.Now()
-	return min(l.ends.Sub(now), l.ends.Round(0).Sub(now.Round(0)))
+	return ok, err
 }
 
 // storeFailed logs an error of the store once, as long as it says the same.
@@ -100,10 +84,10 @@ func (l *leader) storeFailed(ctx context.Context, err error) time.Duration {
 
 // end gives the lease back with what was done under it, whatever has ended by then.
 func (l *leader) end(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_ = l.save(ctx)                         // else it is read again
-	_ = l.Store.Release(ctx, l.lease, true) // else it runs out
+	_ = l.save(saving) // else it is read again
+	l.lease.Release(ctx)
 	l.Recorder.Behind(time.Time{})
 	l.Recorder.Refusing(0)
 }

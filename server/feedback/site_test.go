@@ -30,6 +30,7 @@ type site struct {
 
 	mu       sync.Mutex
 	sources  map[string]string // by app
+	followed string            // the environment that is followed to the cluster
 	counted  map[string]int
 	behind   time.Time
 	refusing int
@@ -144,6 +145,13 @@ func (s *site) CommitURL(u gitops.Update) string {
 	return "https://github.example/shop/manifests/commit/" + u.Commit
 }
 
+// Followed implements [feedback.Site].
+func (s *site) Followed(environment, _ string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.followed == environment
+}
+
 // order has an update accepted, and returns its id.
 func (s *site) order(environment, app, tag, revision string) string {
 	s.t.Helper()
@@ -180,6 +188,13 @@ func (s *site) ends(id string, a gitops.Action, reason string) {
 		transition.Code = gitops.Rejected
 	}
 	s.report("prod", queue.Report{Transitions: []gitops.Transition{transition}})
+}
+
+// stands has an update of prod come to stand in the cluster.
+func (s *site) stands(id string, r gitops.Rollout) {
+	s.t.Helper()
+	_, err := s.store.ReportRollouts(s.t.Context(), queue.Lease{}, []queue.RolloutReport{{Update: id, Rollout: r}})
+	s.must(err)
 }
 
 // expect says what GitHub shows.

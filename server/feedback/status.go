@@ -10,10 +10,11 @@ import (
 	"github.com/tallyman-dev/tallyman/server/githubapp"
 )
 
-// wanted is the status that an update's Deployment is to have, by what is known of its app.
-// A Deployment is made for it only when it is worth one: what has ended without effect, or is
-// behind what was written, ends a Deployment that there is and makes none.
-func wanted(u gitops.Update, h gitops.Head, commitURL string) (s githubapp.DeploymentStatus, worth bool) {
+// wanted is the status that an update's Deployment is to have, by what is known of its app, and
+// where it is followed in the cluster. A Deployment is made for it only when it is worth one:
+// what has ended without effect, or is behind what was written, ends a Deployment that there is
+// and makes none.
+func wanted(u gitops.Update, h gitops.Head, followed bool, commitURL string) (s githubapp.DeploymentStatus, worth bool) {
 	behind := h.Written > u.Sequence
 	switch u.State {
 	case gitops.Pending:
@@ -21,13 +22,10 @@ func wanted(u gitops.Update, h gitops.Head, commitURL string) (s githubapp.Deplo
 	case gitops.Proposed:
 		s = status("pending", "Waits in a pull request", proposalURL(u))
 	case gitops.Committed, gitops.Unchanged:
-		if behind { // "success" would make the newer one inactive
+		if behind && (u.Rollout == nil || !u.Rollout.State.Failed()) { // "success" would make the newer one inactive
 			return status("inactive", "Replaced by "+h.WrittenTag, commitURL), false
 		}
-		s = status("success", "Written to Git", commitURL)
-		if u.State == gitops.Unchanged {
-			s.Description = "Git had this tag already"
-		}
+		s = rolledOut(u, followed, commitURL)
 	case gitops.Failed:
 		s = status("failure", cmp.Or(u.Reason, "Failed"), "")
 	case gitops.Closed:
@@ -35,7 +33,7 @@ func wanted(u gitops.Update, h gitops.Head, commitURL string) (s githubapp.Deplo
 	default: // superseded, cancelled
 		return status("inactive", cmp.Or(u.Reason, string(u.State)), proposalURL(u)), false
 	}
-	return s, !behind
+	return s, !behind && s.State != "inactive"
 }
 
 func status(state, description, logURL string) githubapp.DeploymentStatus {
@@ -69,12 +67,18 @@ func clip(text string) string {
 }
 
 // told reports whether a Deployment's last status says what it is to say. Of one that has not
-// ended the state counts alone: what it waits for may change every minute.
+// ended the words do not count: what it waits for may change every minute. Where it waits does:
+// after its pull request it may wait for a person in the cluster.
 func told(last, want githubapp.DeploymentStatus) bool {
-	if want.State == "queued" || want.State == "pending" {
-		return last.State == want.State
+	switch {
+	case last.State != want.State:
+		return false
+	case want.State == "queued", want.State == "in_progress", want.State == "inactive":
+		return true
+	case want.State == "pending":
+		return last.LogURL == want.LogURL
 	}
-	return last.State == want.State && (last.State == "inactive" || last.Description == want.Description)
+	return last.Description == want.Description
 }
 
 // environmentName is the environment on GitHub that an update is in. Apps of one repository

@@ -124,7 +124,7 @@ func (l *leader) lookAt(ctx context.Context, t *telling, site Site) (err error) 
 	if err != nil {
 		return err
 	}
-	want, worth := wanted(t.u, head, site.CommitURL(t.u))
+	want, worth := wanted(t.u, head, site.Followed(t.u.Environment, t.u.App), site.CommitURL(t.u))
 	d := t.made[e.update]
 	switch {
 	case e.refused != "":
@@ -187,7 +187,7 @@ func (l *leader) do(ctx context.Context, t telling) error {
 			return err
 		}
 	}
-	if l.left() <= callTime { // the store was slow: the lease is asked for first
+	if l.lease.Left() <= callTime { // the store was slow: the lease is asked for first
 		return nil
 	}
 	calling, cancel := context.WithTimeout(ctx, callTime)

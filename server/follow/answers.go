@@ -3,6 +3,7 @@ package follow
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -52,12 +53,16 @@ func (p *place) begin(a *rollout.Application, now time.Time) {
 	p.look = &rollout.Look{Application: a, Sources: sources}
 }
 
+// missingMost is how often in a row an Application may not be there that lists have still.
+const missingMost = 3
+
 // notThere takes that there is no such Application. It may have moved, so the Applications are
 // listed again before it is taken to be gone.
 func (p *place) notThere(now time.Time) {
 	p.missing++
 	p.instance.listWant = true
-	if p.missing == 1 {
+	listed := slices.Contains(p.instance.Find(p.of.how.File, p.of.how.Application).All, p.ref)
+	if p.missing == 1 || listed && p.missing < missingMost {
 		p.drop(now.Add(listBetween + time.Second))
 		return
 	}

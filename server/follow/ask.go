@@ -57,9 +57,10 @@ func (l *leader) take(a answer) {
 // askDue begins the requests that are due, and returns how long none will be.
 func (l *leader) askDue() (wait time.Duration) {
 	wait = lookEvery
-	if l.left() <= 0 || l.asks.Err() != nil {
+	if l.lease.Left() <= 0 || l.asks.Err() != nil {
 		return wait // another may ask now
 	}
+	wait = l.revertDue()
 	for _, i := range l.instances {
 		wait = min(wait, l.askInstance(i))
 	}
@@ -70,7 +71,7 @@ func (l *leader) askDue() (wait time.Duration) {
 				l.askGit(p)
 			}
 		}
-		if f.stood.IsZero() {
+		if f.stood.IsZero() && f.how.By != "" {
 			wait = min(wait, max(f.deadline.Sub(now), rest))
 		}
 	}

@@ -15,11 +15,10 @@ var apiInProd = gitops.Place{Environment: "prod", App: "api"}
 // An Application that is removed is looked for once more, and is gone then.
 func TestAnApplicationThatIsRemoved(t *testing.T) {
 	play(t, func(s *site) {
-		api := s.hubs[0].app("api")
-		api.takes = time.Hour
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		id := s.write("api", "1.0.0")
 		s.pass(5 * time.Second)
-		s.hubs[0].set(func() { api.gone = true })
+		s.hubs[0].tune("api", func(a *app) { a.gone = true })
 		s.pass(30 * time.Second)
 		s.expect(id, gitops.RolloutGone, "the Application is not there any more")
 	})
@@ -28,11 +27,10 @@ func TestAnApplicationThatIsRemoved(t *testing.T) {
 // One that has moved is found again.
 func TestAnApplicationThatHasMoved(t *testing.T) {
 	play(t, func(s *site) {
-		api := s.hubs[0].app("api")
-		api.takes = time.Hour
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		id := s.write("api", "1.0.0")
 		s.pass(5 * time.Second)
-		s.hubs[0].set(func() { api.ref.Namespace, api.takes = "team-a", 40*time.Second })
+		s.hubs[0].tune("api", func(a *app) { a.ref.Namespace, a.takes = "team-a", 40*time.Second })
 		s.pass(time.Minute)
 		s.expect(id, gitops.RolloutHealthy, "")
 		if r := s.rollout(id); len(r.Places) != 1 || r.Places[0].Name != "myshop/team-a/api-prod" {
@@ -46,7 +44,7 @@ func TestSeveralInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 2)
 		defer s.start("this")()
-		s.hubs[1].app("api").takes = time.Minute
+		s.hubs[1].tune("api", func(a *app) { a.takes = time.Minute })
 		id := s.write("api", "1.0.0")
 		s.pass(30 * time.Second)
 		s.expect(id, gitops.RolloutProgressing, "")
@@ -62,8 +60,8 @@ func TestSeveralInstances(t *testing.T) {
 // An Application that the configuration names needs not be found by its file.
 func TestAnApplicationThatIsNamed(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].deploy("web").ref.Name = "odd"
-		s.in.how[gitops.Place{Environment: "prod", App: "web"}] = follow.Followed{By: follow.ByArgoCD, Timeout: time.Minute, File: fileOf("other"), Application: "myshop/argocd/odd"}
+		s.hubs[0].deploy("web", func(a *app) { a.ref.Name = "odd" })
+		s.configure("web", func(how *follow.Followed) { how.File, how.Application = fileOf("other"), "myshop/argocd/odd" })
 		id := s.write("web", "1.0.0")
 		s.pass(15 * time.Second)
 		s.expect(id, gitops.RolloutHealthy, "")
@@ -73,7 +71,7 @@ func TestAnApplicationThatIsNamed(t *testing.T) {
 // What is followed no longer has an end; what is not known yet is left as it is.
 func TestWhatLeavesTheConfiguration(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = time.Hour
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		id := s.write("api", "1.0.0")
 		s.pass(5 * time.Second)
 		s.reload(func(c *inForce) { delete(c.how, apiInProd); c.unsettled = true })
@@ -89,9 +87,9 @@ func TestWhatLeavesTheConfiguration(t *testing.T) {
 // What another file says, and another instance, is followed there.
 func TestWhatChangesInTheConfiguration(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = time.Hour
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		other := newHub(s.git, "https://argocd-other.example")
-		other.deploy("api").takes = 30 * time.Second
+		other.deploy("api", func(a *app) { a.takes = 30 * time.Second })
 		id := s.write("api", "1.0.0")
 		other.pushed()
 		s.pass(5 * time.Second)
@@ -121,8 +119,10 @@ func TestAnAppThatIsKnownLater(t *testing.T) {
 
 // What is reported is waited for: what the follower gives is the beginning and the end.
 func TestWhatIsReported(t *testing.T) {
-	play(t, func(s *site) {
-		s.in.how[apiInProd] = follow.Followed{By: follow.ByReports, Timeout: 15 * time.Minute}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1)
+		stop := s.start("this")
+		s.configure("api", func(how *follow.Followed) { how.By = follow.ByReports })
 		report := func(id string, state gitops.RolloutState) {
 			_, err := s.store.Model.ReportRollouts(t.Context(), queue.Lease{}, []queue.RolloutReport{{Update: id, Rollout: gitops.Rollout{State: state, By: "token:flux"}}})
 			s.must(err)
@@ -135,6 +135,8 @@ func TestWhatIsReported(t *testing.T) {
 		s.pass(time.Hour)
 		s.expect(first, gitops.RolloutPaused, "")
 		report(first, gitops.RolloutProgressing)
+		stop()
+		defer s.start("next")() // who counts by what is recorded
 		s.pass(14 * time.Minute)
 		s.expect(first, gitops.RolloutProgressing, "")
 		s.pass(2 * time.Minute)

@@ -11,21 +11,16 @@ import (
 	"github.com/tallyman-dev/tallyman/server/follow"
 )
 
-// life has three updates written: of one the webhook is lost and its pods take a while, the
-// second takes the place of the first, and the third of another app is never ready.
-func (s *site) life() (ids [3]string) {
-	s.hubs[0].set(func() {
-		s.hubs[0].lost = true
-		for _, a := range s.hubs[0].apps {
-			if a.name == "web" {
-				a.takes = time.Hour
-			}
-		}
-	})
+// life has four updates written: of one the webhook is lost, the second takes the place of the
+// first, the third of another app is never ready, and the fourth cannot be applied.
+func (s *site) life() (ids [4]string) {
+	s.hubs[0].set(func() { s.hubs[0].lost = true })
+	s.hubs[0].tune("web", func(a *app) { a.takes = time.Hour })
 	ids[0] = s.write("api", "1.0.0")
 	s.pass(time.Second)
 	ids[1] = s.write("api", "1.0.1")
 	ids[2] = s.write("web", "2.0.0")
+	ids[3] = s.write("job", "3.0.0")
 	s.pass(6 * time.Minute)
 	return ids
 }
@@ -35,21 +30,26 @@ func newLife(t *testing.T) *site {
 	s := newSite(t, 1)
 	s.hubs[0].deploy("web")
 	s.follow("web", 5*time.Minute)
+	s.hubs[0].deploy("job", func(a *app) { a.change = failedSync })
+	s.configure("job", func(how *follow.Followed) { how.Revert = true })
 	s.start("the one before")() // there is a checkpoint: without one nothing of before is followed
 	s.store.calls, s.hubs[0].calls = 0, nil
 	return s
 }
 
 // lived holds a life to its verdicts. Each was counted once, or not at all by who died.
-func (s *site) lived(ids [3]string, what string) {
+func (s *site) lived(ids [4]string, what string) {
 	s.t.Helper()
-	for n, want := range []gitops.RolloutState{gitops.RolloutSuperseded, gitops.RolloutHealthy, gitops.RolloutTimedOut} {
+	for n, want := range []gitops.RolloutState{gitops.RolloutSuperseded, gitops.RolloutHealthy, gitops.RolloutTimedOut, gitops.RolloutSyncFailed} {
 		if r := s.rollout(ids[n]); r.State != want {
 			s.t.Errorf("%s: update %d is %s, %q, not %s", what, n, r.State, r.Reason, want)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !slices.Contains(s.reverts, ids[3]) {
+		s.t.Errorf("%s: reverted %v", what, s.reverts)
+	}
 	all := slices.Clone(s.ended)
 	slices.Sort(all)
 	if once := slices.Compact(slices.Clone(all)); len(once) != len(all) {

@@ -18,7 +18,7 @@ func TestOneReplicaFollows(t *testing.T) {
 		s := newSite(t, 1)
 		first := s.start("first")
 		defer s.start("second")()
-		s.hubs[0].app("api").takes = time.Minute
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Minute })
 		id := s.write("api", "1.0.0")
 		s.pass(30 * time.Second)
 		s.expect(id, gitops.RolloutProgressing, "")
@@ -38,7 +38,7 @@ func TestALeaseThatIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1)
 		defer s.start("first")()
-		s.hubs[0].app("api").takes = 40 * time.Second
+		s.hubs[0].tune("api", func(a *app) { a.takes = 40 * time.Second })
 		id := s.write("api", "1.0.0")
 		s.pass(20 * time.Second)
 		s.store.Model.KillHolder("first") // as the store sees it
@@ -66,7 +66,7 @@ func TestDegradedCountsAnewAfterAFailover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1)
 		first := s.start("first")
-		s.hubs[0].app("api").change = func(a *rollout.Application) { a.Status.Health.Status = "Degraded" }
+		s.hubs[0].tune("api", func(a *app) { a.change = func(a *rollout.Application) { a.Status.Health.Status = "Degraded" } })
 		id := s.write("api", "1.0.0")
 		s.pass(15 * time.Second)
 		first()
@@ -118,7 +118,7 @@ func TestTheStoresClockIsAnother(t *testing.T) {
 // recorded when it is back.
 func TestAStoreThatIsAway(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = 10 * time.Second
+		s.hubs[0].tune("api", func(a *app) { a.takes = 10 * time.Second })
 		id := s.write("api", "1.0.0")
 		s.pass(2 * time.Second)
 		s.store.fail(gitops.Errorf(gitops.Unavailable, "the store is away"))

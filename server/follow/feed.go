@@ -42,7 +42,7 @@ func (l *leader) read(ctx context.Context) error {
 		}
 		for _, c := range changes {
 			for _, u := range updatesOf(c) {
-				if err := l.changed(ctx, u); err != nil {
+				if err := l.changed(ctx, u, c.Rollout); err != nil {
 					return err
 				}
 			}
@@ -62,8 +62,8 @@ func updatesOf(c queue.Change) []gitops.Update {
 	return nil
 }
 
-// changed takes an update as a change left it.
-func (l *leader) changed(ctx context.Context, u gitops.Update) error {
+// changed takes an update as a change left it, and whether the change is of its rollout.
+func (l *leader) changed(ctx context.Context, u gitops.Update, ofRollout bool) error {
 	if !u.State.Written() {
 		return nil
 	}
@@ -72,15 +72,16 @@ func (l *leader) changed(ctx context.Context, u gitops.Update) error {
 		f.takeNewer(u.Sequence, u.Tag, u.ID)
 	}
 	how, known := l.site.Followed(u.Environment, u.App)
+	if ofRollout && known {
+		l.toRevert(u, how)
+	}
 	f := l.open[u.ID]
 	switch {
 	case f != nil && u.Rollout != nil && f.how.By == ByReports:
 		l.reported(f, *u.Rollout)
 	case f != nil || known && how.By == "":
-	case u.Rollout == nil:
+	case u.Rollout == nil || u.Rollout.By != string(ByArgoCD):
 		return l.add(ctx, u)
-	case u.Rollout.By != string(ByArgoCD):
-		return l.addReported(ctx, u.ID)
 	} // else a follower has begun it: it was among the open ones, and is over
 	return nil
 }
@@ -93,26 +94,26 @@ func (l *leader) reported(f *followed, r gitops.Rollout) {
 	}
 }
 
-// addReported begins to follow an update that somebody reported of before. The change says
-// where it stood then: by now it may be over.
-func (l *leader) addReported(ctx context.Context, id string) error {
-	u, err := l.Store.Update(ctx, id)
-	if gitops.CodeOf(err) == gitops.NotFound || err == nil && u.Rollout != nil && u.Rollout.State.Final() {
+// add begins to follow an update, unless it is followed.
+func (l *leader) add(ctx context.Context, u gitops.Update) error {
+	if l.open[u.ID] != nil {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return l.add(ctx, u)
-}
-
-// add begins to follow an update.
-func (l *leader) add(ctx context.Context, u gitops.Update) error {
 	head, err := l.Store.Head(ctx, u.Environment, u.App)
 	if err != nil {
 		return err
 	}
 	how, _ := l.site.Followed(u.Environment, u.App)
+	if how.By != ByArgoCD || u.Rollout != nil && u.Rollout.By != string(ByArgoCD) {
+		// Somebody may have reported since the change, and the steps say how long it stood still.
+		u, err = l.Store.Update(ctx, u.ID)
+		if gitops.CodeOf(err) == gitops.NotFound || err == nil && u.Rollout != nil && u.Rollout.State.Final() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 	f := newFollowed(u, how)
 	f.takeNewer(head.Written, head.WrittenTag, head.WrittenID)
 	place := gitops.Place{Environment: u.Environment, App: u.App}
@@ -172,7 +173,8 @@ func (l *leader) beginAtLatest(ctx context.Context, why error) error {
 // save keeps how far the feed was read. What it told of is recorded by then: else a crash
 // would lose it.
 func (l *leader) save(ctx context.Context) error {
-	if !l.begun || l.cursor == l.saved {
+	reached := l.reached()
+	if !l.begun || reached == l.saved {
 		return nil
 	}
 	for _, f := range l.open {
@@ -180,10 +182,10 @@ func (l *leader) save(ctx context.Context) error {
 			return nil
 		}
 	}
-	text, _ := json.Marshal(checkpoint{l.cursor}) // a text
+	text, _ := json.Marshal(checkpoint{reached}) // a text
 	if err := l.Store.SetCheckpoint(ctx, job, string(text)); err != nil {
 		return err
 	}
-	l.saved, l.savedAt = l.cursor, l.Now()
+	l.saved, l.savedAt = reached, l.Now()
 	return nil
 }

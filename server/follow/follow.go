@@ -31,13 +31,14 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/lease"
 )
 
 // Config is what a [Follower] is made of.
 type Config struct {
 	Site     func() Site // in force now
 	Git      Git
+	Reverter Reverter
 	Store    Store
 	Recorder Recorder
 	Logger   *slog.Logger
@@ -65,10 +66,9 @@ func New(c Config) *Follower { return &Follower{c} }
 func (f *Follower) Run(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
-		asked := f.Now()
-		claimed, err := f.Store.Claim(ctx, f.Holder, []string{job}, leaseTime)
-		if len(claimed) > 0 {
-			f.lead(ctx, claimed[0], asked)
+		held, err := lease.Claim(ctx, f.Store, f.Holder, job, leaseTime, f.Now)
+		if held != nil {
+			f.lead(ctx, held)
 		}
 		if err != nil && !failing && ctx.Err() == nil {
 			f.Logger.Warn("lease of the follower not claimed, retrying", slog.String("error", err.Error()))
@@ -78,9 +78,9 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
-// lead follows as long as the lease is this replica's that was asked for at a time.
-func (f *Follower) lead(ctx context.Context, held queue.Lease, asked time.Time) {
-	l := newLeader(f, held, asked)
+// lead follows as long as the lease is this replica's.
+func (f *Follower) lead(ctx context.Context, held *lease.Lease) {
+	l := newLeader(f, held)
 	defer l.end(ctx)
 	for ctx.Err() == nil {
 		changed := f.Store.Changed()

@@ -42,6 +42,9 @@ func newFollowed(u gitops.Update, how Followed) *followed {
 	if r := u.Rollout; r != nil {
 		f.resume(*r)
 	}
+	if how.By == ByReports { // whose reports leave the deadline as it was
+		f.deadline = u.FinishedAt.Add(how.Timeout + stoodIn(u.Steps))
+	}
 	u.Steps, u.BlockedBy, u.Rollout, u.Proposal, u.Reason, u.Decisions, u.Feedback = nil, nil, nil, nil, "", nil, nil
 	f.update = u
 	return f
@@ -56,6 +59,24 @@ func (f *followed) resume(r gitops.Rollout) {
 	if r.State.Stands() {
 		f.stood = r.Since
 	}
+}
+
+// stoodIn is how long the deadline stood still by what was recorded, but for the state that
+// it has now.
+func stoodIn(steps []gitops.Step) (total time.Duration) {
+	var before gitops.Step
+	for _, s := range steps {
+		if s.Rollout == "" {
+			continue
+		}
+		if before.Rollout.Stands() && s.Rollout != before.Rollout {
+			total += s.At.Sub(before.At)
+		}
+		if s.Rollout != before.Rollout {
+			before = s
+		}
+	}
+	return total
 }
 
 // over reports whether nothing is to be asked of it any more.

@@ -56,27 +56,29 @@ type app struct {
 func newHub(of *history, url string) *hub { return &hub{url: url, history: of} }
 
 // deploy adds an Application of an app, which has what is in git now.
-func (h *hub) deploy(name string) *app {
+func (h *hub) deploy(name string, otherwise ...func(a *app)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a := &app{ref: follow.Ref{Project: "myshop", Namespace: "argocd", Name: name + "-prod"}, name: name, since: now()}
 	a.revision, a.tag = h.history.tip(name)
+	for _, change := range otherwise {
+		change(a)
+	}
 	h.apps = append(h.apps, a)
-	return a
 }
 
-func (h *hub) app(name string) *app {
+// tune changes an Application.
+func (h *hub) tune(name string, change func(a *app)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, a := range h.apps {
 		if a.name == name {
-			return a
+			change(a)
 		}
 	}
-	return nil
 }
 
-// set changes an Application while others may read it.
+// set changes the instance.
 func (h *hub) set(change func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/lease"
 )
 
 // storePause is how long a store that does not answer is left alone.
@@ -18,10 +18,9 @@ const storePause = 2 * time.Second
 // requests, which hand in their answers.
 type leader struct {
 	*Follower
-	lease     queue.Lease
-	ends      time.Time // of the lease, by this process's clock: the store's may be another
-	begun     bool      // the checkpoint and the open rollouts were read
-	cursor    string    // of the last change that was read
+	lease     *lease.Lease
+	begun     bool   // the checkpoint and the open rollouts were read
+	cursor    string // of the last change that was read
 	saved     string
 	savedAt   time.Time
 	open      map[string]*followed // by the update's id
@@ -30,6 +29,7 @@ type leader struct {
 	instances []*instance
 	readAgain time.Time // the store is asked for nothing before
 	reportAt  time.Time // nothing is recorded before
+	reverts   []*revert // in the order of the feed
 	failing   string    // why the store did not answer; "" when it did
 
 	answers chan answer
@@ -39,8 +39,8 @@ type leader struct {
 	asks    context.Context    // theirs
 }
 
-func newLeader(f *Follower, held queue.Lease, asked time.Time) *leader {
-	l := &leader{Follower: f, lease: held, ends: asked.Add(leaseTime), open: make(map[string]*followed), byApp: make(map[gitops.Place][]*followed), answers: make(chan answer)}
+func newLeader(f *Follower, held *lease.Lease) *leader {
+	l := &leader{Follower: f, lease: held, open: make(map[string]*followed), byApp: make(map[gitops.Place][]*followed), answers: make(chan answer)}
 	l.asks, l.stop = context.WithCancel(context.Background())
 	return l
 }
@@ -50,16 +50,14 @@ func newLeader(f *Follower, held queue.Lease, asked time.Time) *leader {
 func (l *leader) step(ctx context.Context) (wait time.Duration, ok bool) {
 	l.takeAll()
 	l.configure()
-	kept, err := l.store(ctx)
-	if !kept {
+	if !l.store(ctx) {
 		return 0, false
 	}
-	wait = min(lookEvery, max(l.reportAt.Sub(l.Now()), 0))
-	if wait == 0 {
-		wait = lookEvery
-	}
-	if err != nil {
-		wait = storePause
+	wait = lookEvery
+	for _, next := range []time.Time{l.reportAt, l.readAgain} {
+		if d := next.Sub(l.Now()); d > 0 {
+			wait = min(wait, d)
+		}
 	}
 	l.record()
 	return min(wait, l.askDue()), true
@@ -67,51 +65,31 @@ func (l *leader) step(ctx context.Context) (wait time.Duration, ok bool) {
 
 // store does what the store is asked for. It is not kept when the lease is another's. Argo CD
 // is asked all the same while the store does not answer: what is found out is recorded then.
-func (l *leader) store(ctx context.Context) (kept bool, err error) {
+func (l *leader) store(ctx context.Context) (kept bool) {
 	if l.Now().Before(l.readAgain) {
-		return true, nil
+		return true
 	}
-	kept, err = l.keepLease(ctx)
-	if kept && err == nil {
-		err = l.read(ctx)
+	kept, err := l.lease.Keep(ctx)
+	switch {
+	case err != nil:
+		l.storeFailed(ctx, err)
+		return true
+	case !kept:
+		l.lost()
+		return false
 	}
-	if kept && err == nil && !l.Now().Before(l.reportAt) {
+	err = l.read(ctx)
+	if err == nil && !l.Now().Before(l.reportAt) {
 		kept, err = l.report(ctx)
 	}
 	if kept && err == nil && l.Now().Sub(l.savedAt) >= saveEvery {
 		err = l.save(ctx)
 	}
 	l.storeFailed(ctx, err)
-	return kept, err
-}
-
-// keepLease extends the lease when half of it is over. Without an error it is not ok when
-// another has it; with one it is not known, and nothing can be recorded.
-func (l *leader) keepLease(ctx context.Context) (ok bool, err error) {
-	if l.left() > leaseTime/2 {
-		return true, nil
-	}
-	asked := l.Now()
-	kept, err := l.Store.Extend(ctx, []queue.Lease{l.lease}, leaseTime)
-	switch {
-	case err != nil:
-		return true, err
-	case len(kept) == 0:
-		l.lost()
-		return false, nil
-	}
-	l.lease, l.ends = kept[0], asked.Add(leaseTime)
-	return true, nil
+	return kept
 }
 
 func (l *leader) lost() { l.Logger.Warn("another replica may follow now: the lease was lost") }
-
-// left is how long the lease lasts. A clock may be set back, and the one that is not stands
-// still while the machine sleeps: what counts is the one by which less is left.
-func (l *leader) left() time.Duration {
-	now := l.Now()
-	return min(l.ends.Sub(now), l.ends.Round(0).Sub(now.Round(0)))
-}
 
 // storeFailed leaves a store alone that does not answer, and logs its error once, as long as
 // it says the same.
@@ -131,10 +109,10 @@ func (l *leader) storeFailed(ctx context.Context, err error) {
 func (l *leader) end(ctx context.Context) {
 	l.stop()
 	l.asking.Wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_ = l.save(ctx)                         // else it is read again
-	_ = l.Store.Release(ctx, l.lease, true) // else it runs out
+	_ = l.save(saving) // else it is read again
+	l.lease.Release(ctx)
 	l.Recorder.Open(nil)
 }
 

@@ -20,15 +20,16 @@ func TestFiveHundredAtOnce(t *testing.T) {
 		s := newSite(t, 1)
 		s.start("the one before")()
 		s.pass(time.Second)
-		s.hubs[0].lost = true
+		s.hubs[0].set(func() { s.hubs[0].lost = true })
 		for n := range apps {
 			name := fmt.Sprint("app-", n)
-			a := s.hubs[0].deploy(name)
+			s.hubs[0].deploy(name, func(a *app) {
+				a.takes = time.Duration(n%60) * time.Second
+				if n%100 == 99 {
+					a.takes = time.Hour
+				}
+			})
 			s.follow(name, 15*time.Minute)
-			a.takes = time.Duration(n%60) * time.Second
-			if n%100 == 99 {
-				a.takes = time.Hour
-			}
 		}
 		var all []gitops.Transition
 		ids := make([]string, apps)
@@ -41,7 +42,7 @@ func TestFiveHundredAtOnce(t *testing.T) {
 		began, before := now(), heap()
 		defer s.start("this")()
 		s.pass(time.Second)
-		if n := s.store.reports; n > 8 {
+		if n := s.store.reports.Load(); n > 8 {
 			t.Errorf("%d transactions for the beginning", n)
 		}
 		s.pass(time.Minute)
@@ -61,7 +62,7 @@ func TestFiveHundredAtOnce(t *testing.T) {
 				t.Errorf("%d is %s, %q, since %s", n, r.State, r.Reason, r.Since.Sub(began))
 			}
 		}
-		t.Logf("%d calls, %d refreshes, %d transactions", s.hubs[0].count(""), s.hubs[0].count("refresh"), s.store.reports)
+		t.Logf("%d calls, %d refreshes, %d transactions", s.hubs[0].count(""), s.hubs[0].count("refresh"), s.store.reports.Load())
 		s.check()
 	})
 }
@@ -107,12 +108,14 @@ func TestAnInstanceThatHangs(t *testing.T) {
 // deadline stands still.
 func TestAControllerThatIsDown(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].lost = true
+		s.hubs[0].set(func() { s.hubs[0].lost = true })
 		s.hubs[0].set(func() { s.hubs[0].stuck = true })
-		s.hubs[0].app("api").change = func(a *rollout.Application) {
-			at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-			a.Status.ReconciledAt = &at
-		}
+		s.hubs[0].tune("api", func(of *app) {
+			of.change = func(a *rollout.Application) {
+				at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+				a.Status.ReconciledAt = &at
+			}
+		})
 		id := s.write("api", "1.0.0")
 		s.pass(time.Hour)
 		s.expect(id, gitops.RolloutUnknown, "Argo CD has not compared since 2000-01-01T00:00:00Z")
@@ -125,7 +128,7 @@ func TestAControllerThatIsDown(t *testing.T) {
 // A request that fails once is not told of: most that fail answer a second later.
 func TestOneFailureIsNotTold(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = 30 * time.Second
+		s.hubs[0].tune("api", func(a *app) { a.takes = 30 * time.Second })
 		id := s.write("api", "1.0.0")
 		s.pass(3 * time.Second)
 		s.hubs[0].set(func() { s.hubs[0].err = away(gitops.Unavailable, "answers with status 502") })
@@ -141,7 +144,7 @@ func TestOneFailureIsNotTold(t *testing.T) {
 // A git server that does not answer leaves unknown what Argo CD's commit has.
 func TestAGitServerThatIsAway(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].lost = true
+		s.hubs[0].set(func() { s.hubs[0].lost = true })
 		s.git.fail(gitops.Errorf(gitops.Unavailable, "the git server does not answer"))
 		id := s.write("api", "1.0.0")
 		s.pass(time.Hour)

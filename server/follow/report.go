@@ -41,7 +41,7 @@ func (l *leader) report(ctx context.Context) (kept bool, err error) {
 // reportBatch records some. One update that the store has forgotten has all of them refused:
 // they are recorded one by one then.
 func (l *leader) reportBatch(ctx context.Context, all []*followed, reports []queue.RolloutReport) (kept bool, err error) {
-	stored, err := l.Store.ReportRollouts(ctx, l.lease, reports)
+	stored, err := l.Store.ReportRollouts(ctx, l.lease.Held(), reports)
 	switch code := gitops.CodeOf(err); {
 	case code == gitops.Conflict:
 		l.lost()

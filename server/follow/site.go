@@ -23,6 +23,7 @@ const (
 type Followed struct {
 	By      By // "" where it is not followed
 	Timeout time.Duration
+	Revert  bool             // what fails is gone back from
 	File    rollout.Manifest // its first, which says which tag it has
 	// Application is the one that deploys it, as PROJECT/NAME or PROJECT/NAMESPACE/NAME; ""
 	// where it is found by its file.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,8 @@ type site struct {
 	refreshed map[follow.Cause]int
 	away      map[string]bool
 	orders    int
+	reverts   []string // that were asked for
+	revertErr error
 }
 
 // inForce is a follow.Site.
@@ -87,12 +90,26 @@ func newSite(t *testing.T, instances int) *site {
 
 // follow has an app followed by Argo CD.
 func (s *site) follow(app string, timeout time.Duration) {
-	s.in.how[gitops.Place{Environment: "prod", App: app}] = follow.Followed{By: follow.ByArgoCD, Timeout: timeout, File: fileOf(app)}
+	s.configure(app, func(how *follow.Followed) { how.Timeout = timeout })
 }
 
-// reload puts another configuration in force.
-func (s *site) reload(change func(c *inForce)) {
+// configure changes how an app is followed: by Argo CD, where nothing else was said of it.
+func (s *site) configure(app string, change func(how *follow.Followed)) {
+	place := gitops.Place{Environment: "prod", App: app}
+	s.replace(func(c *inForce) {
+		how, ok := c.how[place]
+		if !ok {
+			how = follow.Followed{By: follow.ByArgoCD, Timeout: 5 * time.Minute, File: fileOf(app)}
+		}
+		change(&how)
+		c.how[place] = how
+	})
+}
+
+// replace puts another configuration in force.
+func (s *site) replace(change func(c *inForce)) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	next := *s.in
 	next.how = make(map[gitops.Place]follow.Followed)
 	for place, how := range s.in.how {
@@ -100,8 +117,12 @@ func (s *site) reload(change func(c *inForce)) {
 	}
 	change(&next)
 	s.in = &next
-	s.mu.Unlock()
-	s.pass(6 * time.Second) // it is looked at now and then
+}
+
+// reload is replace, and waits until it is looked at.
+func (s *site) reload(change func(c *inForce)) {
+	s.replace(change)
+	s.pass(6 * time.Second)
 }
 
 // check holds what must hold at any time: Argo CD was asked within its bounds, and each
@@ -129,7 +150,7 @@ func (s *site) launch(holder string) (stop, kill func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	f := follow.New(follow.Config{
-		Site: s.site, Git: s.git, Store: process, Recorder: s, Logger: slog.New(slog.NewJSONHandler(&s.log, nil)), Holder: holder, Now: now,
+		Site: s.site, Git: s.git, Reverter: s, Store: process, Recorder: s, Logger: slog.New(slog.NewJSONHandler(&s.log, nil)), Holder: holder, Now: now,
 	})
 	go func() {
 		defer close(ended)
@@ -233,6 +254,13 @@ func (s *site) path(id string) string {
 		}
 	}
 	return strings.Join(all, " ")
+}
+
+// counts are the verdicts that were counted, and what is open.
+func (s *site) counts() (ended []string, open map[follow.Standing]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ended), s.open
 }
 
 // site is a follow.Recorder.

@@ -21,7 +21,7 @@ type store struct {
 	after   func(n int) // called after it, when it was done
 	faults  []fault     // of the next calls
 	calls   int
-	reports int // transactions
+	reports atomic.Int64 // transactions
 	wrong   []string
 }
 
@@ -125,7 +125,7 @@ func (r *replica) OpenRollouts(ctx context.Context) (open []gitops.Update, err e
 }
 
 func (r *replica) ReportRollouts(ctx context.Context, l queue.Lease, reports []queue.RolloutReport) (kept []gitops.Rollout, err error) {
-	err = r.ask(func() (err error) { r.reports++; kept, err = r.Model.ReportRollouts(ctx, l, reports); return err })
+	err = r.ask(func() (err error) { r.reports.Add(1); kept, err = r.Model.ReportRollouts(ctx, l, reports); return err })
 	return kept, err
 }
 

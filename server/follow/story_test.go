@@ -11,7 +11,7 @@ import (
 // What is written, and runs, is told to be healthy, with what it took.
 func TestAnUpdateIsFollowedUntilItRuns(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = 20 * time.Second
+		s.hubs[0].tune("api", func(a *app) { a.takes = 20 * time.Second })
 		id := s.write("api", "1.0.0")
 		s.pass(time.Second)
 		s.expect(id, gitops.RolloutProgressing, "")
@@ -24,8 +24,8 @@ func TestAnUpdateIsFollowedUntilItRuns(t *testing.T) {
 		if got := s.path(id); got != "waiting progressing healthy" {
 			t.Errorf("it was %s", got)
 		}
-		if len(s.ended) != 1 || s.ended[0] != id+" healthy" || len(s.open) != 0 {
-			t.Errorf("counted %v, and %v are open", s.ended, s.open)
+		if ended, open := s.counts(); len(ended) != 1 || ended[0] != id+" healthy" || len(open) != 0 {
+			t.Errorf("counted %v, and %v are open", ended, open)
 		}
 		before := s.hubs[0].count("")
 		s.pass(4 * time.Minute)
@@ -38,7 +38,7 @@ func TestAnUpdateIsFollowedUntilItRuns(t *testing.T) {
 // A webhook that is lost costs the 2 s until Argo CD is asked to look.
 func TestALostWebhook(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].lost = true
+		s.hubs[0].set(func() { s.hubs[0].lost = true })
 		id := s.write("api", "1.0.0")
 		s.pass(1900 * time.Millisecond)
 		s.expect(id, gitops.RolloutWaiting, "has not looked at this commit")
@@ -53,7 +53,7 @@ func TestALostWebhook(t *testing.T) {
 // Where the webhook comes nothing is refreshed.
 func TestNothingIsRefreshedWithoutNeed(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = time.Minute
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Minute })
 		id := s.write("api", "1.0.0")
 		s.pass(2 * time.Minute)
 		s.expect(id, gitops.RolloutHealthy, "")

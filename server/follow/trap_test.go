@@ -24,8 +24,8 @@ func TestTrapAlreadyLiveEndsAtOnce(t *testing.T) {
 // argo-cd#28392, #28306: a refresh that is swallowed is asked for again.
 func TestTrapASwallowedRefreshIsAskedAgain(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].lost = true
-		s.hubs[0].app("api").forget = 3
+		s.hubs[0].set(func() { s.hubs[0].lost = true })
+		s.hubs[0].tune("api", func(a *app) { a.forget = 3 })
 		id := s.write("api", "1.0.0")
 		s.pass(22 * time.Second)
 		s.expect(id, gitops.RolloutWaiting, "has not looked at this commit")
@@ -40,7 +40,7 @@ func TestTrapASwallowedRefreshIsAskedAgain(t *testing.T) {
 // kargo#3258: a wait holds up no newer update, which ends it.
 func TestTrapAWaitHoldsUpNoNewerUpdate(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = 10 * time.Second
+		s.hubs[0].tune("api", func(a *app) { a.takes = 10 * time.Second })
 		first := s.write("api", "1.0.0")
 		s.pass(5 * time.Second)
 		second := s.write("api", "1.0.1")
@@ -54,9 +54,11 @@ func TestTrapAWaitHoldsUpNoNewerUpdate(t *testing.T) {
 // argo-cd#6055, #17314: an operation that runs for ever meets the deadline.
 func TestTrapRunningForEverMeetsTheDeadline(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").change = func(a *rollout.Application) {
-			a.Status.OperationState = &rollout.OperationState{Phase: "Running", StartedAt: now(), SyncResult: &rollout.SyncResult{Revision: a.Status.Sync.Revision}}
-		}
+		s.hubs[0].tune("api", func(of *app) {
+			of.change = func(a *rollout.Application) {
+				a.Status.OperationState = &rollout.OperationState{Phase: "Running", StartedAt: now(), SyncResult: &rollout.SyncResult{Revision: a.Status.Sync.Revision}}
+			}
+		})
 		id := s.write("api", "1.0.0")
 		s.pass(15*time.Minute - time.Second)
 		s.expect(id, gitops.RolloutSyncing, "")
@@ -71,7 +73,7 @@ func TestTrapTheDeadlineIsWallClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1)
 		first := s.start("first")
-		s.hubs[0].app("api").takes = time.Hour
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		id := s.write("api", "1.0.0")
 		s.pass(5 * time.Minute)
 		first()
@@ -90,16 +92,16 @@ func TestTheDeadlineStandsWhileAPersonIsAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1)
 		first := s.start("first")
-		api := s.hubs[0].app("api")
-		api.takes = time.Hour
-		api.change = func(a *rollout.Application) { a.Spec.SyncPolicy, a.Status.Sync.Status = nil, "OutOfSync" }
+		s.hubs[0].tune("api", func(a *app) {
+			a.change = func(a *rollout.Application) { a.Spec.SyncPolicy, a.Status.Sync.Status = nil, "OutOfSync" }
+		})
 		id := s.write("api", "1.0.0")
 		s.pass(30 * time.Minute)
 		first()
 		defer s.start("second")()
 		s.pass(30 * time.Minute)
 		s.expect(id, gitops.RolloutPerson, "")
-		s.hubs[0].set(func() { api.change = nil; api.takes = 3 * time.Hour })
+		s.hubs[0].tune("api", func(a *app) { a.change, a.takes = nil, 3*time.Hour })
 		s.pass(14 * time.Minute)
 		s.expect(id, gitops.RolloutProgressing, "")
 		s.pass(2 * time.Minute)
@@ -111,17 +113,16 @@ func TestTheDeadlineStandsWhileAPersonIsAwaited(t *testing.T) {
 // kargo#60, argo-cd#6287: 5 s of Degraded are no failure; 20 s are.
 func TestTrapAShortDegradedIsNoFailure(t *testing.T) {
 	play(t, func(s *site) {
-		api := s.hubs[0].app("api")
-		api.takes = 30 * time.Second
+		s.hubs[0].tune("api", func(a *app) { a.takes = 30 * time.Second })
 		degraded := func(a *rollout.Application) { a.Status.Health.Status = "Degraded" }
 		id := s.write("api", "1.0.0")
 		s.pass(5 * time.Second)
-		s.hubs[0].set(func() { api.change = degraded })
+		s.hubs[0].tune("api", func(a *app) { a.change = degraded })
 		s.pass(5 * time.Second)
-		s.hubs[0].set(func() { api.change = nil })
+		s.hubs[0].tune("api", func(a *app) { a.change = nil })
 		s.pass(40 * time.Second)
 		s.expect(id, gitops.RolloutHealthy, "")
-		s.hubs[0].set(func() { api.change = degraded })
+		s.hubs[0].tune("api", func(a *app) { a.change = degraded })
 		id = s.write("api", "1.0.1")
 		s.pass(50 * time.Second)
 		s.expect(id, gitops.RolloutDegraded, "")
@@ -133,7 +134,7 @@ func TestTrapARefusedTokenDoesNotLoop(t *testing.T) {
 	play(t, func(s *site) {
 		refused := away(gitops.Unauthorized, "the token of /etc/tallyman/argocd-token is not accepted").(*gitops.Error)
 		refused.RetryAfter = time.Minute
-		s.hubs[0].lost = true
+		s.hubs[0].set(func() { s.hubs[0].lost = true })
 		s.hubs[0].set(func() { s.hubs[0].err = refused })
 		id := s.write("api", "1.0.0")
 		s.pass(time.Second)
@@ -156,12 +157,11 @@ func TestTrapARefusedTokenDoesNotLoop(t *testing.T) {
 // argo-cd#13000, #21695: 403 is not "gone", and the deadline stands meanwhile.
 func TestTrapForbiddenIsNotGone(t *testing.T) {
 	play(t, func(s *site) {
-		api := s.hubs[0].app("api")
-		s.hubs[0].set(func() { api.err = gitops.Errorf(gitops.Forbidden, "forbidden or not there") })
+		s.hubs[0].tune("api", func(a *app) { a.err = gitops.Errorf(gitops.Forbidden, "forbidden or not there") })
 		id := s.write("api", "1.0.0")
 		s.pass(time.Hour)
 		s.expect(id, gitops.RolloutUnknown, "forbidden or not there")
-		s.hubs[0].set(func() { api.err = nil })
+		s.hubs[0].tune("api", func(a *app) { a.err = nil })
 		s.pass(15 * time.Second)
 		s.expect(id, gitops.RolloutHealthy, "")
 	})
@@ -199,7 +199,7 @@ func TestTrapANewLeaderReadsAgain(t *testing.T) {
 // argocd-notifications#338, argo-cd#19847: the same change twice is one look.
 func TestTrapADoubledHintIsOneLook(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = time.Hour
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		s.write("api", "1.0.0")
 		s.pass(500 * time.Millisecond)
 		before := s.hubs[0].count("")
@@ -216,7 +216,7 @@ func TestTrapADoubledHintIsOneLook(t *testing.T) {
 // kargo#2980, #5553: later commits of others keep it what it is.
 func TestTrapCommitsOfOthersChangeNothing(t *testing.T) {
 	play(t, func(s *site) {
-		s.hubs[0].app("api").takes = 30 * time.Second
+		s.hubs[0].tune("api", func(a *app) { a.takes = 30 * time.Second })
 		id := s.write("api", "1.0.0")
 		for n := range 10 {
 			s.pass(2 * time.Second)

@@ -46,7 +46,7 @@ type DeploymentPayload struct {
 
 // DeploymentStatus is a status of a Deployment.
 type DeploymentStatus struct {
-	State       string // queued, pending, success, failure or inactive
+	State       string // queued, pending, in_progress, success, failure or inactive
 	Description string
 	LogURL      string // "" for none
 }

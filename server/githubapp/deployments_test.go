@@ -57,7 +57,7 @@ func TestADeploymentIsMadeAndFound(t *testing.T) {
 	repository.FallBehind()
 	id, err := d.Deploy(t.Context(), source, newDeployment(single))
 	s.must(err)
-	for _, state := range []string{"queued", "pending", "success"} {
+	for _, state := range []string{"queued", "pending", "in_progress", "success"} {
 		s.must(d.SetStatus(t.Context(), source, id, githubapp.DeploymentStatus{State: state, Description: state + "!", LogURL: "https://github.com/myshop/manifests/pull/7"}))
 	}
 	all := repository.Deployments()
@@ -261,5 +261,21 @@ func TestSuccessEndsTheOneBefore(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"prod/api inactive", "prod/web success", "prod/api success"}, states); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A state that GitHub does not have is refused, and the Deployment keeps its own.
+func TestAStateThatGitHubDoesNotHave(t *testing.T) {
+	s, repository, d := newSource(t)
+	id, err := d.Deploy(t.Context(), source, newDeployment(single))
+	s.must(err)
+	for _, state := range []string{"waiting", "healthy", "degraded", ""} {
+		s.github.Expect(http.StatusUnprocessableEntity)
+		if err := d.SetStatus(t.Context(), source, id, githubapp.DeploymentStatus{State: state}); gitops.CodeOf(err) != gitops.Rejected {
+			t.Errorf("%q: %v", state, err)
+		}
+	}
+	if n := len(repository.Deployments()[0].Statuses); n != 0 {
+		t.Errorf("it has %d statuses", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/githubapp"
+	"github.com/tallyman-dev/tallyman/server/lease"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -21,18 +22,17 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	if s.Destination, ok = s.GitHub(); !ok {
 		return nil
 	}
-	claimed, err := s.Store.Claim(ctx, s.Holder, []string{s.Job}, leaseTime)
-	if err != nil || len(claimed) == 0 {
+	held, err := lease.Claim(ctx, s.Store, s.Holder, s.Job, leaseTime, s.Now)
+	if err != nil || held == nil {
 		return err
 	}
-	h := &sweepLease{Store: s.Store, lease: claimed[0], extended: s.Now(), now: s.Now}
-	defer h.release(ctx)
+	defer held.Release(ctx)
 	began := s.Now()
 	since, err := s.since(ctx, began)
 	if err != nil {
 		return err
 	}
-	events, err := s.list(ctx, h, since)
+	events, err := s.list(ctx, held, since)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		return err
 	}
 	reached := began
-	err = s.recoverAll(ctx, h, missing)
+	err = s.recoverAll(ctx, held, missing)
 	var partial *PartialSweepError
 	if errors.As(err, &partial) {
 		reached = partial.From
@@ -85,7 +85,7 @@ type event struct {
 
 // list collects the events with an attempt since a time, in the order in which
 // they are to be taken in.
-func (s *Sweeper) list(ctx context.Context, h *sweepLease, since time.Time) ([]event, error) {
+func (s *Sweeper) list(ctx context.Context, held *lease.Lease, since time.Time) ([]event, error) {
 	byGUID := make(map[string]*event)
 	for cursor := ""; ; {
 		page, next, err := s.App.Deliveries(ctx, cursor)
@@ -109,7 +109,7 @@ func (s *Sweeper) list(ctx context.Context, h *sweepLease, since time.Time) ([]e
 			break
 		}
 		cursor = next
-		if err := h.extend(ctx); err != nil {
+		if err := extend(ctx, held); err != nil {
 			return nil, err
 		}
 	}
@@ -177,7 +177,7 @@ func (e *PartialSweepError) leave(left event) {
 // for before it is given up.
 const patience = 3
 
-func (s *Sweeper) recoverAll(ctx context.Context, h *sweepLease, missing []event) error {
+func (s *Sweeper) recoverAll(ctx context.Context, held *lease.Lease, missing []event) error {
 	if len(missing) == 0 {
 		s.failed = nil
 		return nil
@@ -191,7 +191,7 @@ func (s *Sweeper) recoverAll(ctx context.Context, h *sweepLease, missing []event
 	for i, e := range missing {
 		err := s.recoverOne(ctx, e)
 		if err == nil {
-			err = h.extend(ctx)
+			err = extend(ctx, held)
 		}
 		if err == nil {
 			continue

@@ -32,6 +32,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/lease"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -118,7 +119,7 @@ type Config struct {
 }
 
 const (
-	lease      = "job/poll"
+	job        = "job/poll"
 	leaseTime  = 2 * time.Minute
 	claimEvery = 30 * time.Second
 	// lookEvery is how soon an app that came, or another interval, counts.
@@ -138,10 +139,10 @@ func New(c Config) *Poller { return &Poller{Config: c} }
 func (p *Poller) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if len(p.Site().Environments) > 0 {
-			claimed, err := p.Store.Claim(ctx, p.Holder, []string{lease}, leaseTime)
+			held, err := lease.Claim(ctx, p.Store, p.Holder, job, leaseTime, p.Now)
 			switch {
-			case len(claimed) > 0:
-				p.lead(ctx, claimed[0])
+			case held != nil:
+				p.lead(ctx, held)
 			case err != nil && ctx.Err() == nil:
 				p.Logger.Warn("lease of the poll not claimed, retrying", slog.String("error", err.Error()))
 			}
@@ -151,13 +152,13 @@ func (p *Poller) Run(ctx context.Context) {
 }
 
 // lead polls as long as the lease is this replica's.
-func (p *Poller) lead(ctx context.Context, held queue.Lease) {
+func (p *Poller) lead(ctx context.Context, held *lease.Lease) {
 	ctx, stop := context.WithCancel(ctx)
 	l := newLeader(p)
 	defer func() {
 		stop()
 		l.end()
-		p.release(ctx, held)
+		held.Release(ctx)
 	}()
 	extend := time.NewTicker(leaseTime / 2)
 	defer extend.Stop()
@@ -167,7 +168,7 @@ func (p *Poller) lead(ctx context.Context, held queue.Lease) {
 		case done := <-l.done:
 			l.finish(done)
 		case <-extend.C:
-			if held = p.extend(ctx, held); held == (queue.Lease{}) {
+			if !p.keep(ctx, held) {
 				return
 			}
 		case <-ctx.Done():
@@ -176,27 +177,17 @@ func (p *Poller) lead(ctx context.Context, held queue.Lease) {
 	}
 }
 
-// extend keeps the lease; the zero lease is that of a replica that has it no longer. A store
-// that does not answer costs nothing before the lease has run out.
-func (p *Poller) extend(ctx context.Context, held queue.Lease) queue.Lease {
-	kept, err := p.Store.Extend(ctx, []queue.Lease{held}, leaseTime)
-	switch {
-	case err != nil && p.Now().Before(held.ExpiresAt):
-		return held
-	case err != nil || len(kept) == 0:
-		if ctx.Err() == nil {
-			p.Logger.Warn("another replica may poll now: the lease was lost")
-		}
-		return queue.Lease{}
+// keep keeps the lease, and reports whether it is still this replica's. A store that does not
+// answer costs nothing before the lease has run out.
+func (p *Poller) keep(ctx context.Context, held *lease.Lease) bool {
+	ok, err := held.Keep(ctx)
+	if ok || err != nil && held.Left() > 0 {
+		return true
 	}
-	return kept[0]
-}
-
-// release gives the lease back, whatever has ended by then.
-func (p *Poller) release(ctx context.Context, held queue.Lease) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	_ = p.Store.Release(ctx, held, true) // else it runs out
+	if ctx.Err() == nil {
+		p.Logger.Warn("another replica may poll now: the lease was lost")
+	}
+	return false
 }
 
 // pause waits, or until ctx ends.

@@ -103,6 +103,7 @@ type checker struct {
 	heldBooks
 	imageBooks
 	proposalBooks
+	clusterBooks
 }
 
 // tracked is an accepted update.
@@ -137,7 +138,7 @@ type saying struct {
 
 func newChecker(w *world) *checker {
 	return &checker{
-		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), imageBooks: newImageBooks(), proposalBooks: newProposalBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
+		w: w, parsing: newParsing(), heldBooks: newHeldBooks(), imageBooks: newImageBooks(), proposalBooks: newProposalBooks(), clusterBooks: newClusterBooks(), updates: make(map[string]*tracked), tokens: make(map[string]int64), on: make(map[string]hash), lastOf: make(map[release]*tracked), blurred: make(map[release]bool), setBack: make(map[release]bool),
 		waiting: make(map[gitops.DeliveryKey]bool), ever: make(map[string][]hash), by: make(map[string]string), said: make(map[release][]saying), hands: make(map[release]bool), ours: make(map[hash]bool), exact: make(map[hash]bool),
 	}
 }

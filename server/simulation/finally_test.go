@@ -17,7 +17,7 @@ func (c *checker) pending() (n int) {
 			n++
 		}
 	}
-	return n + len(c.waiting) + len(c.toPoll())
+	return n + len(c.waiting) + len(c.toPoll()) + len(c.toFollow())
 }
 
 // rest says that all was given its time to end.
@@ -85,6 +85,7 @@ func (c *checker) finally() {
 	for delivery := range c.waiting {
 		c.wrong("delivery %s waited, and was never decided", delivery)
 	}
+	c.finallyRollouts(newest)
 	c.finallyPulls()
 	c.inOrder()
 	c.highestIsFound()

@@ -49,6 +49,7 @@ func (o *origin) move(to hash) {
 	o.check.reached(to)
 	o.tip = to
 	o.stood = append(o.stood, seen{time.Now(), to})
+	o.check.w.cluster.moved(to)
 }
 
 // stale is where the branch was some time ago, as a replica of the server that

@@ -27,7 +27,7 @@ var plant = flag.Int("plant", 3, "how many of the planted bugs are played, evenl
 // TestPlantedBugsAreFound plants bugs in the service, one at a time, and wants the
 // simulation to find each by what that bug does.
 func TestPlantedBugsAreFound(t *testing.T) {
-	all := slices.Concat(plantedBugs, plantedHoldBugs, plantedImageBugs, plantedPollBugs, plantedProposalBugs)
+	all := slices.Concat(plantedBugs, plantedHoldBugs, plantedImageBugs, plantedPollBugs, plantedProposalBugs, plantedRolloutBugs)
 	every := max(1, (len(all)+*plant-1)/max(1, *plant))
 	atOnce := make(chan struct{}, 2) // compilers need memory
 	for n, bug := range all {

@@ -145,6 +145,9 @@ func (r *replica) start() {
 	if r.polls() {
 		go r.poll()
 	}
+	if len(r.clusters.followed) > 0 {
+		go r.follow()
+	}
 	if r.sweeps {
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() {

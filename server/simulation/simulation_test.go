@@ -160,6 +160,7 @@ func (w *world) events(plan *rand.Rand) []event {
 	add(w.reloads, "reload", w.reload)
 	add(w.images.outages, "registry's outage", w.refuse)
 	add(w.images.moves, "moved tag", w.moveOne)
+	add(w.clusters.outages, "Argo CD's outage", w.argoAway)
 	add(w.polling.pushes, "unheard push", w.pushUnheard)
 	if w.proposing.environment != "" {
 		add(w.proposing.acts, "review", w.review)
@@ -256,6 +257,7 @@ func (w *world) heal() {
 	w.appeared.Store(true)
 	w.origin.thaw(time.Now().Add(time.Hour))
 	w.registries.recover()
+	w.cluster.recover()
 	w.forgeHost.recover()
 	for _, r := range w.replicas() {
 		r.lieInWait(nil)

@@ -47,6 +47,7 @@ type queueCalls interface {
 	queue.Parsing
 	queue.Holds
 	queue.Images
+	queue.Rollouts
 	Head(ctx context.Context, environment, app string) (gitops.Head, error)
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
@@ -61,6 +62,8 @@ type queueCalls interface {
 	Update(ctx context.Context, id string) (gitops.Update, error)
 	Updates(ctx context.Context, f queue.UpdateFilter, p queue.Page) (found []gitops.Update, next string, err error)
 	Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error)
+	Changes(ctx context.Context, after string, limit int) ([]queue.Change, error)
+	Latest(ctx context.Context) (cursor string, err error)
 }
 
 // modelStore is the store in memory.

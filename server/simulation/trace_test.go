@@ -70,6 +70,8 @@ var mustMeet = []string{
 	"a pull request was armed", "a pull request was disarmed", "a pull request was in the queue", "a topic branch was pushed", "a topic branch was deleted", "an update proposed", "an update closed",
 	"a person pushes onto a topic branch", "a person forces a topic branch", "a person deleted a topic branch", "a person opened a pull request again", "an update was blocked: proposal",
 	"the forge was away", "the forge hung", "the forge limited a call",
+	"a rollout was healthy", "a rollout was superseded", "a rollout was degraded", "a rollout was sync_failed", "Argo CD was asked to look at git", "ReportRollouts was refused under an old token",
+	"Argo CD refused a call: unavailable", "Argo CD refused a call: rate_limited", "Argo CD refused a call: unauthorized",
 	"a registry refused a look: unavailable", "a registry refused a look: rate_limited", "a registry refused a look: forbidden", "a registry refused a look: unauthorized",
 }
 

@@ -128,6 +128,7 @@ type world struct {
 
 	store      store
 	registries *registries
+	cluster    *cluster
 	origin     *origin
 	forgeHost  *pulls
 	hub        *hub
@@ -179,6 +180,7 @@ type profile struct {
 	images               imageProfile
 	polling              pollProfile
 	proposing            proposalProfile
+	clusters             clusterProfile
 }
 
 func draw(r *rand.Rand) profile {
@@ -224,7 +226,9 @@ func newWorld(t testing.TB, seed uint64, newStore func(*world) store) *world {
 	w.images = drawImages(w.chance.of("images"))
 	w.polling = drawPolls(w.chance.of("polls"), w.images)
 	w.proposing = drawProposals(w.chance.of("proposals"), w.poisons)
+	w.clusters = drawClusters(w.chance.of("clusters"))
 	w.registries = newRegistries(w)
+	w.cluster = newCluster(w)
 	w.appeared.Store(w.newcomers == 0)
 	if plan.IntN(20) == 0 {
 		w.editor = realEdit

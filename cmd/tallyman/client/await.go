@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -18,12 +19,12 @@ var (
 // lookOnceMore bounds the last look at updates that are not waited for any longer.
 const lookOnceMore = 5 * time.Second
 
-// Await follows updates of one delivery until all are in a final state, or in another one
-// that is enough, and brings each up to date in its place. It hands each new state of one
-// to progress, with its steps. While the stream cannot be opened, as when too many are
+// Await follows updates of one delivery until each has come as far as is enough, and brings
+// each up to date in its place. It hands each new state of one to progress, with its steps.
+// One that has come so far and is in a final state is looked at no more. While the stream cannot be opened, as when too many are
 // open, it polls. When ctx ends it looks once more: when all had come so far by then there
 // is no error.
-func (c *Client) Await(ctx context.Context, updates []gitops.Update, enough func(gitops.State) bool, progress func(gitops.Update)) error {
+func (c *Client) Await(ctx context.Context, updates []gitops.Update, enough func(gitops.Update) bool, progress func(gitops.Update)) error {
 	w := awaiting{client: c, updates: updates, open: make(map[string]int, len(updates)), enough: enough, progress: progress}
 	for i, u := range updates {
 		w.open[u.ID] = i
@@ -36,10 +37,11 @@ func (c *Client) Await(ctx context.Context, updates []gitops.Update, enough func
 	}
 	standing := func() error { return w.look(ctx) }
 	err := c.Follow(ctx, url.Values{"delivery": {updates[0].Delivery.String()}}, "", standing, func(e Event) error {
-		if e.Update == nil {
+		u := cmp.Or(e.Update, e.Rollout)
+		if u == nil {
 			return nil
 		}
-		return w.lookAt(ctx, e.Update.ID)
+		return w.lookAt(ctx, u.ID)
 	}, poll)
 	if ctx.Err() != nil && !errors.Is(err, errDone) {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookOnceMore)
@@ -58,8 +60,8 @@ func (c *Client) Await(ctx context.Context, updates []gitops.Update, enough func
 type awaiting struct {
 	client   *Client
 	updates  []gitops.Update
-	open     map[string]int // those that are in no final state as far as is known, by id
-	enough   func(gitops.State) bool
+	open     map[string]int // those that may still come further, as far as is known, by id
+	enough   func(gitops.Update) bool
 	progress func(gitops.Update)
 }
 
@@ -96,12 +98,12 @@ func (w *awaiting) take(now []gitops.Update, err error) error {
 		}
 		w.updates[i] = u
 		w.progress(u)
-		if u.State.Final() {
+		if u.State.Final() && w.enough(u) {
 			delete(w.open, u.ID)
 		}
 	}
 	for _, i := range w.open {
-		if !w.enough(w.updates[i].State) {
+		if !w.enough(w.updates[i]) {
 			return nil
 		}
 	}

@@ -138,7 +138,7 @@ func TestAwaitLooksAgain(t *testing.T) {
 	const stream = "retry: 1\nid: 1\n\n"
 	c, asked := serve(t, stream, "503!{\"code\": \"unavailable\", \"detail\": \"the store\"}", stream, `{"id": "u1", "state": "committed"}`)
 	u := updateOf("u1")
-	err := c.Await(t.Context(), u, gitops.State.Final, func(gitops.Update) {})
+	err := c.Await(t.Context(), u, isFinal, func(gitops.Update) {})
 	if err != nil || u[0].State != gitops.Committed {
 		t.Errorf("%+v, %v", u, err)
 	}
@@ -182,12 +182,14 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+func isFinal(u gitops.Update) bool { return u.State.Final() }
+
 // While the stream is refused the update is polled for.
 func TestAwaitPollsWhileTheStreamIsRefused(t *testing.T) {
 	const refused = `429!{"code": "rate_limited", "detail": "token:ops has 20 streams open"}`
 	c, asked := serve(t, refused, `{"id": "u1", "state": "pending"}`, refused, `503!{"code": "unavailable", "detail": "the store"}`, refused, `{"id": "u1", "state": "committed"}`)
 	u := updateOf("u1")
-	err := c.Await(t.Context(), u, gitops.State.Final, func(gitops.Update) {})
+	err := c.Await(t.Context(), u, isFinal, func(gitops.Update) {})
 	if err != nil || u[0].State != gitops.Committed {
 		t.Errorf("%+v, %v", u, err)
 	}
@@ -202,7 +204,7 @@ func TestAwaitLooksOnceMore(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c, asked := serve(t, "retry: 1\nid: 1\n\n", `{"id": "u1", "state": "pending"}`, `{"id": "u1", "state": "`+string(state)+`"}`)
 		u := updateOf("u1")
-		err := c.Await(ctx, u, gitops.State.Final, func(gitops.Update) { cancel() })
+		err := c.Await(ctx, u, isFinal, func(gitops.Update) { cancel() })
 		if (err == nil) != ended || u[0].State != state || len(*asked) != 3 {
 			t.Errorf("%s: %+v, %v, asked %q", state, u, err, *asked)
 		}
@@ -215,7 +217,7 @@ func TestAwaitLessThanTheEnd(t *testing.T) {
 	const stream = "retry: 1\nid: 1\nevent: update\ndata: {\"id\": \"u1\"}\n\nid: 2\nevent: update\ndata: {\"id\": \"u2\"}\n\n"
 	c, _ := serve(t, stream, `{"id": "k", "updates": [{"id": "u1", "state": "proposed"}, {"id": "u2", "state": "pending"}]}`, `{"id": "u1", "state": "committed"}`, `{"id": "u2", "state": "proposed"}`)
 	updates := updateOf("u1", "u2")
-	enough := func(s gitops.State) bool { return s.Final() || s == gitops.Proposed }
+	enough := func(u gitops.Update) bool { return u.State.Final() || u.State == gitops.Proposed }
 	if err := c.Await(t.Context(), updates, enough, func(gitops.Update) {}); err != nil || updates[0].State != gitops.Committed || updates[1].State != gitops.Proposed {
 		t.Errorf("%+v, %v", updates, err)
 	}
@@ -227,7 +229,7 @@ func TestAwaitSeveral(t *testing.T) {
 	c, asked := serve(t, stream, `{"id": "k", "updates": [{"id": "u1", "state": "pending"}, {"id": "u2", "state": "pending"}]}`, `{"id": "u2", "state": "failed"}`, `{"id": "u1", "state": "committed"}`)
 	updates := updateOf("u1", "u2")
 	var seen []string
-	err := c.Await(t.Context(), updates, gitops.State.Final, func(u gitops.Update) { seen = append(seen, u.ID+" "+string(u.State)) })
+	err := c.Await(t.Context(), updates, isFinal, func(u gitops.Update) { seen = append(seen, u.ID+" "+string(u.State)) })
 	if err != nil || updates[0].State != gitops.Committed || updates[1].State != gitops.Failed {
 		t.Errorf("%+v, %v", updates, err)
 	}
@@ -236,5 +238,26 @@ func TestAwaitSeveral(t *testing.T) {
 	}
 	if want := []string{"/api/v1/events?delivery=api%2Fk ", "/api/v1/deliveries/api/k ", "/api/v1/updates/u2 ", "/api/v1/updates/u1 "}; !cmp.Equal(want, *asked) {
 		t.Errorf("asked %q", *asked)
+	}
+}
+
+// What is written is followed into the cluster while that is wanted: a change of the rollout has
+// the update looked at, and a final state is not the end of it.
+func TestAwaitARollout(t *testing.T) {
+	const stream = "retry: 1\nid: 1\nevent: update\ndata: {\"id\": \"u1\"}\n\nid: 2\nevent: rollout\ndata: {\"id\": \"u1\"}\n\nid: 3\nevent: rollout\ndata: {\"id\": \"u1\"}\n\n"
+	c, _ := serve(t, stream, `{"id": "u1", "state": "pending"}`, `{"id": "u1", "state": "committed"}`,
+		`{"id": "u1", "state": "committed", "rollout": {"state": "progressing"}}`, `{"id": "u1", "state": "committed", "rollout": {"state": "healthy"}}`)
+	updates := updateOf("u1")
+	var seen []string
+	enough := func(u gitops.Update) bool { return u.Rollout != nil && u.Rollout.State.Final() }
+	err := c.Await(t.Context(), updates, enough, func(u gitops.Update) {
+		if u.Rollout != nil {
+			seen = append(seen, string(u.Rollout.State))
+			return
+		}
+		seen = append(seen, string(u.State))
+	})
+	if err != nil || updates[0].Rollout.State != gitops.RolloutHealthy || !cmp.Equal([]string{"pending", "committed", "progressing", "healthy"}, seen) {
+		t.Errorf("%+v, %v, seen %q", updates, err, seen)
 	}
 }

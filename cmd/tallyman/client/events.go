@@ -16,12 +16,13 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// Event is one thing of the stream. Exactly one of Delivery, Update and Hold is set.
+// Event is one thing of the stream. Exactly one of Delivery, Update, Rollout and Hold is set.
 type Event struct {
 	Cursor   string
 	Delivery *gitops.Delivery
 	Update   *gitops.Update
-	Hold     *gitops.Hold // that was placed or lifted
+	Rollout  *gitops.Update // that came to stand elsewhere in the cluster
+	Hold     *gitops.Hold   // that was placed or lifted
 }
 
 // Waits between two connections of a stream: as the server asks, doubled each time.
@@ -121,7 +122,7 @@ func (c *Client) stream(ctx context.Context, filter url.Values, at *position, st
 			at.retry = min(time.Duration(ms)*time.Millisecond, longestWait)
 		}
 		event, err := e.decode()
-		if err != nil || event.Delivery == nil && event.Update == nil && event.Hold == nil {
+		if err != nil || event == (Event{Cursor: event.Cursor}) {
 			return err
 		}
 		if err := handle(event); err != nil {
@@ -184,6 +185,9 @@ func (e rawEvent) decode() (Event, error) {
 	case "update":
 		event.Update = new(gitops.Update)
 		into = event.Update
+	case "rollout":
+		event.Rollout = new(gitops.Update)
+		into = event.Rollout
 	case "hold":
 		event.Hold = new(gitops.Hold)
 		into = event.Hold

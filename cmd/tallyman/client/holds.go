@@ -67,9 +67,18 @@ func (c *Client) Rollback(ctx context.Context, key string, r api.RollbackRequest
 	return done, c.act(ctx, http.MethodPost, "/api/v1/rollbacks", nil, key, r, &done)
 }
 
-// act makes a request under a key; without a body when it is nil.
+// ReportHealth says whether an update runs. The same report again changes nothing, so one
+// that was not answered can be repeated.
+func (c *Client) ReportHealth(ctx context.Context, h api.HealthRequest) (said api.HealthAnswer, err error) {
+	return said, c.act(ctx, http.MethodPost, "/api/v1/health", nil, "", h, &said)
+}
+
+// act makes a request under a key, "" for none; without a body when it is nil.
 func (c *Client) act(ctx context.Context, method, path string, query url.Values, key string, body, into any) error {
-	header := http.Header{"Idempotency-Key": {key}}
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
 	var text []byte
 	if body != nil {
 		var err error

@@ -101,6 +101,9 @@ func (s *spread) ReportRollouts(ctx context.Context, l queue.Lease, reports []qu
 func (s *spread) OpenRollouts(ctx context.Context) ([]gitops.Update, error) {
 	return s.next().OpenRollouts(ctx)
 }
+func (s *spread) NotRunning(ctx context.Context) ([]gitops.Update, error) {
+	return s.next().NotRunning(ctx)
+}
 func (s *spread) Delivery(ctx context.Context, key gitops.DeliveryKey) (gitops.Delivery, error) {
 	return s.next().Delivery(ctx, key)
 }

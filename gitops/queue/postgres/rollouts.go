@@ -110,3 +110,17 @@ func (s *Store) OpenRollouts(ctx context.Context) (open []gitops.Update, err err
 	}
 	return open, nil
 }
+
+// NotRunning implements [queue.Rollouts].
+func (s *Store) NotRunning(ctx context.Context) (found []gitops.Update, err error) {
+	const standing = `SELECT ` + updateColumns + ` FROM (SELECT u.sequence FROM updates u JOIN heads h ON h.environment = u.environment AND h.app = u.app AND h.written = u.sequence
+		WHERE u.rollout->>'state' NOT IN ('healthy', 'superseded', 'unmapped')) AS page` + recordsOfPage + ` ORDER BY u.sequence`
+	err = s.read(ctx, func(ctx context.Context) error {
+		found, err = s.updates(ctx, s.pool, standing)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}

@@ -73,6 +73,9 @@ func TestATokenGivenTwice(t *testing.T) {
 	if _, err := s.Report(ctx, lost, committed(d.Updates[0].ID)); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("Report: %v", err)
 	}
+	if _, err := s.ReportRollouts(ctx, lost, nil); gitops.CodeOf(err) != gitops.Conflict {
+		t.Errorf("ReportRollouts: %v", err)
+	}
 	if err := s.Release(ctx, lost, true); err != nil {
 		t.Error(err)
 	}

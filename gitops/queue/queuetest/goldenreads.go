@@ -64,7 +64,7 @@ func (g *golden) line(u gitops.Update) string {
 	if !u.ImageSince.IsZero() {
 		line += " missing-since=" + when(u.ImageSince)
 	}
-	line += g.proposed(u)
+	line += g.proposed(u) + rolloutText(u.Rollout)
 	for _, b := range u.BlockedBy {
 		line += fmt.Sprintf(" [%s since %s until %s %q]", b.Kind, when(b.Since), when(b.Until), b.Reason)
 	}
@@ -79,6 +79,9 @@ func steps(all []gitops.Step) (lines []string) {
 			line += " to " + when(s.Until)
 		}
 		line += " " + string(s.State)
+		if s.Rollout != "" {
+			line += " rollout=" + string(s.Rollout)
+		}
 		if s.Actor != "" {
 			line += " by " + s.Actor
 		}
@@ -135,7 +138,11 @@ func (g *golden) head(a arguments) ([]string, error) {
 	if written == "nothing" != (h.Written == 0) || h.Environment != environment || h.App != app {
 		g.t.Fatalf("the head of %s contradicts itself: %+v", a.at(0), h)
 	}
-	return []string{fmt.Sprintf("newest event %s, newest receipt %s, written %s", when(h.NewestEvent), when(h.NewestReceipt), written)}, nil
+	line := fmt.Sprintf("newest event %s, newest receipt %s, written %s", when(h.NewestEvent), when(h.NewestReceipt), written)
+	if h.HealthyID != "" {
+		line += fmt.Sprintf(", healthy %s (%s)", h.HealthyTag, g.names[h.HealthyID])
+	}
+	return []string{line}, nil
 }
 
 func (g *golden) backlogs(arguments) (lines []string, err error) {
@@ -236,6 +243,8 @@ func (g *golden) changes(a arguments) (lines []string, err error) {
 			what = fmt.Sprintf("delivery %s %s updates=%d", c.Delivery.Key(), c.Delivery.Outcome, len(c.Delivery.Updates))
 		case c.Hold != nil:
 			what = holdText(*c.Hold)
+		case c.Rollout:
+			what = "rollout of " + g.line(*c.Update)
 		default:
 			what = g.line(*c.Update)
 		}

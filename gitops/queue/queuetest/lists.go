@@ -81,6 +81,9 @@ func (s *script) variety() {
 			s.propose(l, []queue.Proposed{{Update: u.ID, Proposal: s.proposalOf(i)}}, transition(u.ID, actions[i%len(actions)]))
 		}
 	}
+	for i, u := range updates {
+		s.rollOut(none, s.standing(u, gitops.RolloutStates()[i%len(gitops.RolloutStates())], "a reason")) // of what is written
+	}
 	s.quiet = false
 	s.check()
 }

@@ -67,6 +67,16 @@ func TestHooks(t *testing.T) {
 	if _, err := m.Decide(ctx, queue.Decision{Update: d.Updates[0].ID, Action: gitops.ActionRetry, Actor: "ann"}); err != nil {
 		t.Fatal(err)
 	}
+	confirm := queue.Report{Transitions: []gitops.Transition{{Update: d.Updates[0].ID, Action: gitops.ActionConfirm}}}
+	if _, err := m.Report(ctx, first, confirm); err != nil {
+		t.Fatal(err)
+	}
+	rollout := []queue.RolloutReport{{Update: d.Updates[0].ID, Rollout: gitops.Rollout{State: gitops.RolloutHealthy}}}
+	for _, l := range []queue.Lease{first, first, {}} { // the first is the last word
+		if _, err := m.ReportRollouts(ctx, l, rollout); err != nil {
+			t.Fatal(err)
+		}
+	}
 	claim(t, m, "one")
 	if _, err := m.Report(ctx, first, report); gitops.CodeOf(err) != gitops.Conflict {
 		t.Errorf("a report under an old token: %v", err)
@@ -78,6 +88,11 @@ func TestHooks(t *testing.T) {
 		"Report under token 1: true",
 		"pending to failed under token 1, steps 0 to 1",
 		"failed to pending under token 0, steps 1 to 2",
+		"Report under token 1: true",
+		"pending to unchanged under token 1, steps 2 to 3",
+		"ReportRollouts under token 1: true",
+		"unchanged to unchanged under token 1, steps 3 to 4",
+		"ReportRollouts under token 1: true",
 		"claimed dev by one, token 2",
 		"Report under token 1: false",
 	}

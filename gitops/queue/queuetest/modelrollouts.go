@@ -62,3 +62,21 @@ func (m *Model) OpenRollouts(ctx context.Context) (open []gitops.Update, err err
 	slices.SortFunc(open, func(a, b gitops.Update) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	return open, nil
 }
+
+// NotRunning implements [queue.Rollouts].
+func (m *Model) NotRunning(ctx context.Context) (found []gitops.Update, err error) {
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.mu.Unlock()
+	for id, u := range m.updates {
+		if u.Rollout == nil || m.head(u.Environment, u.App).Written != u.Sequence {
+			continue
+		}
+		if s := u.Rollout.State; !s.Final() || s.Failed() || s == gitops.RolloutGone {
+			found = append(found, m.update(id))
+		}
+	}
+	slices.SortFunc(found, func(a, b gitops.Update) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return found, nil
+}

@@ -26,6 +26,8 @@ import (
 //   - Counts are what there is to count, and in the end every update is final and
 //     nothing was superseded but by a later one of its app that was written or proposed.
 //   - Of an app one update at most is proposed.
+//   - Each update has one verdict of how its rollout ended, whoever said so, and the head has
+//     the newest that runs.
 func Race(t *testing.T, views []queue.Queue) {
 	r := &race{
 		t: t, views: views, tokens: make(map[string]int64), given: make(map[queue.Lease]bool), fresh: make(map[string]int),
@@ -206,6 +208,7 @@ func (r *race) round(q queue.Queue, l queue.Lease, chance *rand.Rand) bool {
 	if _, err := q.Report(context.Background(), l, report); err != nil {
 		return r.lost("Report", err)
 	}
+	r.rollOut(report.Transitions)
 	if over != "" {
 		r.notHeld(q, taken, over)
 	}

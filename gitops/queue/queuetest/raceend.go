@@ -159,6 +159,7 @@ func (r *race) ended(environment string) {
 			r.t.Errorf("update %s is superseded, and nothing later of its app was written or proposed", u.ID)
 		}
 	}
+	r.rolledOut(all)
 	for _, app := range slices.Sorted(maps.Keys(newest)) {
 		head, err := r.views[0].Head(r.t.Context(), environment, app)
 		if err != nil || head.Written != newest[app] {

@@ -83,6 +83,8 @@ func (r *player) step() {
 		r.listed(queue.DeliveryFilter{Source: r.one("", "github"), Within: within}, 1+r.IntN(3))
 		r.listedUpdates(queue.UpdateFilter{Environment: r.one("", r.environment()), App: r.one("", "app-0"), State: gitops.State(r.one("", "pending")), Within: within}, 1+r.IntN(3))
 		r.listedAudit(queue.AuditFilter{App: r.one("", "app-0"), Act: gitops.Act(r.one("", "order", "retry")), Principal: r.one("", "", "token:ops"), Within: within}, 1+r.IntN(3))
+	case n < 74:
+		r.rollOutSome()
 	case len(r.leases) > 0:
 		r.work(r.leases[len(r.leases)-1-r.IntN(min(4, len(r.leases)))])
 	}

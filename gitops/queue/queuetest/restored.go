@@ -15,7 +15,7 @@ import (
 // what is marked: what was open, also where nobody had ever claimed the lane, and what
 // had failed and is retried, may have been pushed since; what comes later was not. What
 // held holds on, and a hold that is placed later has an id that was never given. Images
-// that were seen are still known, and every poll begins with a first scan.
+// that were seen are still known, rollouts stand where they stood, and every poll begins with a first scan.
 func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) Instance) {
 	ctx := t.Context()
 	must := func(err error) {
@@ -50,6 +50,7 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	_, err = q.Report(ctx, l, queue.Report{Transitions: []gitops.Transition{{Update: failed, Action: gitops.ActionFail, Code: gitops.NotFound, Reason: "no such file"}}})
 	must(err)
 	must(q.Release(ctx, l, true))
+	followed := someRollouts(t, q)
 	holds, images := someHolds(t, q), someImages(t, q)
 	must(q.SetCheckpoint(ctx, queue.PollCheckpoint+"r", "2026-11-27T12:00:00Z"))
 	must(q.SetCheckpoint(ctx, "missed", "2026-11-27T12:00:00Z"))
@@ -65,6 +66,7 @@ func Restored(t *testing.T, from Instance, restore func(entries []queue.Entry) I
 	defer func() { must(q.Close()) }()
 	holds.check(t, q)
 	images.check(t, q)
+	followed.check(t, q)
 	for name, want := range map[string]string{queue.PollCheckpoint + "r": "", "missed": "2026-11-27T12:00:00Z"} {
 		if got, err := q.Checkpoint(ctx, name); err != nil || got != want {
 			t.Errorf("checkpoint %s is %q, %v; want %q", name, got, err, want)

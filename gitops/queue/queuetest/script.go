@@ -171,6 +171,7 @@ func (s *script) check() {
 	s.checkSuspects()
 	s.checkHolds()
 	s.checkImages()
+	s.checkRollouts()
 	s.code("Ping", s.q.Ping(ctx), "")
 }
 
@@ -189,8 +190,10 @@ func (s *script) checkHead(environment, app string) {
 	want, _ := s.model.Head(s.t.Context(), environment, app)
 	s.same("Head", got, err, want, nil)
 	// The update may be forgotten, and taken in again since.
-	if given, known := s.sequences[got.WrittenID]; (got.Written > 0) != (got.WrittenID != "") || known && got.Written > given {
-		s.t.Fatalf("the head of %s in %s was written with sequence %d by %q, which has %d", app, environment, got.Written, got.WrittenID, given)
+	for id, sequence := range map[string]int64{got.WrittenID: got.Written, got.HealthyID: got.Healthy} {
+		if given, known := s.sequences[id]; (sequence > 0) != (id != "") || known && sequence > given {
+			s.t.Fatalf("the head of %s in %s is %+v, and update %q has sequence %d", app, environment, got, id, given)
+		}
 	}
 }
 
@@ -262,7 +265,7 @@ const reported = "reported: "
 var freedom = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmpopts.IgnoreFields(gitops.Update{}, "Sequence"),
-	cmpopts.IgnoreFields(gitops.Head{}, "Written"),
+	cmpopts.IgnoreFields(gitops.Head{}, "Written", "Healthy"),
 	cmpopts.IgnoreFields(queue.Lease{}, "Token"),
 	cmpopts.IgnoreFields(queue.InForce{}, "Revision"),
 	cmpopts.IgnoreFields(queue.Change{}, "Cursor"),

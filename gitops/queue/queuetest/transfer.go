@@ -52,7 +52,7 @@ func Transfer(t *testing.T, from Instance, to Target) {
 	_, err = to.Import(ctx, s.restored(backup), queue.ImportOptions{Replace: true})
 	s.code("Import into a store that is open", err, gitops.Conflict)
 	want, got := s.entries(source), s.entries(target)
-	numbers := cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(gitops.Update{}, "Sequence"), cmpopts.IgnoreFields(gitops.Head{}, "Written"),
+	numbers := cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(gitops.Update{}, "Sequence"), cmpopts.IgnoreFields(gitops.Head{}, "Written", "Healthy"),
 		cmpopts.IgnoreFields(gitops.AuditEntry{}, "Sequence")}
 	if diff := cmp.Diff(want, got, numbers); diff != "" {
 		t.Fatalf("the stores' contents differ: -first +second:\n%s", diff)

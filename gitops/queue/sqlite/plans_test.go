@@ -108,4 +108,5 @@ var smallScans = []string{
 	"SCAN deliveries USING COVERING INDEX deliveries_waiting", "SCAN deliveries USING INDEX deliveries_waiting", // at most queue.MaxWaiting
 	"SCAN updates USING COVERING INDEX updates_ready", "SCAN updates USING INDEX updates_blocked", // counted once, at the start
 	"SCAN updates USING COVERING INDEX updates_proposed", // the same
+	"SCAN u USING INDEX updates_not_running",             // what is on its way in the cluster, or failed there
 }

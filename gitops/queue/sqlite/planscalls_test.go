@@ -33,6 +33,8 @@ func (s *Store) askEverything(ctx context.Context) error {
 	keep(err)
 	_, err = s.Latest(ctx)
 	keep(err)
+	_, err = s.NotRunning(ctx)
+	keep(err)
 	_, err = s.HoldsInForce(ctx)
 	keep(err)
 	for _, ended := range []bool{false, true} {
@@ -193,6 +195,7 @@ func useEverything(t *testing.T, s *Store) {
 			t.Fatalf("Retry of an older one: %v", err)
 		}
 		keep(s.proposeAndClose(ctx, l, i))
+		keep(s.rollOut(ctx, l, first+2))
 		keep(s.Release(ctx, l, i == 1))
 		_, err = s.Prune(ctx, time.Now().Add(time.Hour), 10)
 		keep(err)

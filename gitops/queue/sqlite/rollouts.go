@@ -76,10 +76,11 @@ func (tx *tx) rolling(reports []queue.RolloutReport) (map[string]*gitops.Update,
 	}
 	updates := make(map[string]*gitops.Update)
 	for _, id := range ids {
-		u, err := readSequence(context.Background(), tx.connection, sequences[id], asStored) // 0 is none's
-		if err == nil && u.ID != id {
-			err = gitops.Errorf(gitops.NotFound, "there is no update %s", id)
+		sequence, known := sequences[id]
+		if !known {
+			return nil, gitops.Errorf(gitops.NotFound, "there is no update %s", id)
 		}
+		u, err := readSequence(context.Background(), tx.connection, sequence, asStored)
 		if err != nil {
 			return nil, err
 		}
@@ -122,4 +123,23 @@ func (s *Store) OpenRollouts(ctx context.Context) (open []gitops.Update, err err
 		return nil, err
 	}
 	return open, nil
+}
+
+// NotRunning implements [queue.Rollouts].
+func (s *Store) NotRunning(ctx context.Context) (found []gitops.Update, err error) {
+	const standing = `SELECT ` + updateColumns + ` FROM updates u INDEXED BY updates_not_running` + joins +
+		`JOIN heads h ON h.environment = u.environment AND h.app = u.app AND h.written = u.sequence
+		WHERE u.rollout IS NOT NULL AND json_extract(u.rollout, '$.state') NOT IN ('healthy', 'superseded', 'unmapped') ORDER BY u.sequence`
+	err = s.read(ctx, func(ctx context.Context, c *connection) error {
+		found = nil
+		return c.query(ctx, standing, nil, func(r row) error {
+			u, err := scanUpdate(r, s.now())
+			found = append(found, u)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }

@@ -125,6 +125,10 @@ CREATE INDEX updates_proposed ON updates (environment, ifnull(opened_at, accepte
 -- What is on its way in the cluster, in acceptance order: an index ends with the row's number.
 CREATE INDEX updates_rolling ON updates (rolling) WHERE rolling IS NOT NULL;
 
+-- What is on its way there, or ended without running, for the newest of each app.
+CREATE INDEX updates_not_running ON updates (sequence)
+	WHERE rollout IS NOT NULL AND json_extract(rollout, '$.state') NOT IN ('healthy', 'superseded', 'unmapped');
+
 -- The tags whose proposals were closed by a person.
 CREATE INDEX updates_closed ON updates (environment, app, tag) WHERE state = 'closed';
 

@@ -47,7 +47,10 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, who *account) {
 	for _, k := range s.sorted() {
 		app := s.applications[k]
 		listed := slices.Contains(query["projects"], app.project()) && who.mayGet(app.project()) && slices.Contains(s.namespaces, k.namespace)
-		if status, body := app.answer("", nil); listed && status == http.StatusOK {
+		if !listed {
+			continue
+		}
+		if status, body := app.answer("", nil); status == http.StatusOK {
 			items = append(items, pick(body, fields))
 		}
 	}
@@ -57,9 +60,10 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, who *account) {
 
 // pick is the part of an Application that the fields name.
 func pick(body any, fields []string) map[string]any {
-	text, _ := json.Marshal(body) // of maps, or JSON already
-	var whole map[string]any
-	_ = json.Unmarshal(text, &whole) // an Application is an object
+	whole, made := body.(map[string]any)
+	if text, recorded := body.(json.RawMessage); recorded && !made {
+		_ = json.Unmarshal(text, &whole) // an Application is an object
+	}
 	picked := make(map[string]any)
 	for _, field := range fields {
 		from, to, parts := whole, picked, strings.Split(field, ".")

@@ -40,7 +40,7 @@ func TestRefusalsAreAsRecorded(t *testing.T) {
 	clock := clocktest.New()
 	s := argocdtest.New(t, clock.Now)
 	tokens := map[string]string{
-		"tallyman": s.Token("myshop"), "projrole": s.Token("myshop"), "stranger": s.Token(), "nobody": "a.b.c",
+		"tallyman": s.Token("myshop"), "projrole": s.Token("myshop"), "without rights": s.Token(), "unknown": "a.b.c",
 		"tallyman, expired 1 s ago": s.TokenUntil(clock.Now().Add(time.Minute), "myshop"), "tallyman, revoked": s.Token("myshop"),
 	}
 	s.Revoke(tokens["tallyman, revoked"])
@@ -122,17 +122,17 @@ func TestWrongCallsFailTheTest(t *testing.T) {
 		"DELETE " + one + "/operation?project=myshop":          "no such call",
 		"GET " + one:                  "project is missing",
 		"GET " + one + "/syncwindows": "project is missing",
-		"GET " + one + "/managed-resources?project=myshop":                 "kind is missing",
-		"GET " + one + "?project=myshop&project=other":                     "twice",
-		"GET " + one + "?project=myshop&namespace=x":                       "no parameter namespace",
-		"GET " + one + "?project=myshop&refresh=hard":                      "refresh=hard",
-		"GET " + one + "?project=myshop&refresh=true":                      "refresh=true",
-		"GET /api/v1/applications?projects=myshop":                         "knows no field",
-		"GET /api/v1/applications?projects=myshop&fields=items.status":     "knows no field items.status",
-		"GET /api/v1/applications?projects=myshop&fields=metadata.name":    "knows no field metadata.name",
-		"GET /api/v1/applications?fields=items.metadata.name":              "of no project",
-		"GET /api/v1/applications?fields=items.metadata.name&selector=a":   "parameter selector",
-		"GET /api/v1/applications?fields=items.status.sync.revision,items": "knows no field items.status.sync.revision",
+		"GET " + one + "/resource?project=myshop&namespace=x&resourceName=y&version=v1": "kind is missing",
+		"GET " + one + "?project=myshop&project=other":                                  "twice",
+		"GET " + one + "?project=myshop&namespace=x":                                    "no parameter namespace",
+		"GET " + one + "?project=myshop&refresh=hard":                                   "refresh=hard",
+		"GET " + one + "?project=myshop&refresh=true":                                   "refresh=true",
+		"GET /api/v1/applications?projects=myshop":                                      "knows no field",
+		"GET /api/v1/applications?projects=myshop&fields=items.status":                  "knows no field items.status",
+		"GET /api/v1/applications?projects=myshop&fields=metadata.name":                 "knows no field metadata.name",
+		"GET /api/v1/applications?fields=items.metadata.name":                           "of no project",
+		"GET /api/v1/applications?fields=items.metadata.name&selector=a":                "parameter selector",
+		"GET /api/v1/applications?fields=items.status.sync.revision,items":              "knows no field items.status.sync.revision",
 	} {
 		c := &critic{TB: t}
 		s := argocdtest.New(c, nil)

@@ -21,7 +21,7 @@ var params = map[string][]string{
 var required = map[string][]string{
 	"":                  {"project"},
 	"resource-tree":     {"project"},
-	"managed-resources": {"project", "kind"},
+	"managed-resources": {"project"},
 	"resource":          {"project", "namespace", "resourceName", "version", "kind"},
 	"syncwindows":       {"project"},
 }
@@ -102,7 +102,7 @@ func (s *Server) one(w http.ResponseWriter, r *http.Request, who *account, name,
 		}
 	}
 	if refresh, ok := query["refresh"]; ok && refresh != "normal" {
-		s.wrong(w, r, http.StatusBadRequest, "refresh="+refresh+" is not for tallyman: it renders all anew")
+		s.wrong(w, r, http.StatusBadRequest, "refresh="+refresh+" is not for tallyman: it renders everything again")
 		return
 	}
 	k := key{cmp.Or(query["appNamespace"], Namespace), name}

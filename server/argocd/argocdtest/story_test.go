@@ -108,6 +108,9 @@ func TestAStoryIsFilledIn(t *testing.T) {
 	get("resource-tree?project=myshop", "registry.example/api:r2")
 	get("syncwindows?project=myshop", `"canSync":true`)
 	get("managed-resources?project=myshop&kind=Deployment", "{}")
+	if _, text := ask(t, s, "GET /api/v1/applications?projects=myshop&fields=items.metadata.name,items.status.sync.status", token); !strings.Contains(text, `"items":[{"metadata":{"name":"api"},"status":{"sync":{"status":"Synced"}}}]`) {
+		t.Errorf("the list is %s", text)
+	}
 }
 
 func TestAStoryThatCannotBeRead(t *testing.T) {

@@ -127,6 +127,8 @@ CREATE INDEX updates_version ON updates (environment, app, version) WHERE finish
 CREATE INDEX updates_proposed ON updates (environment, (coalesce(opened_at, accepted_at))) WHERE counts_as = 'proposed';
 -- What is on its way in the cluster.
 CREATE INDEX updates_rolling ON updates ((sequence + 0)) WHERE rolling;
+-- What is on its way there, or ended without running, for the newest of each app.
+CREATE INDEX updates_not_running ON updates (environment, app) WHERE rollout->>'state' NOT IN ('healthy', 'superseded', 'unmapped');
 -- The tags whose proposals were closed by a person.
 CREATE INDEX updates_closed ON updates (environment, app, tag, (sequence + 0)) WHERE state = 'closed';
 -- The apps that have a failed update, and the newest one of each.
