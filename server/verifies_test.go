@@ -80,7 +80,7 @@ func TestFourPlacesAreAsked(t *testing.T) {
 		t.Errorf("the node's digest is not in %q", cluster.Text)
 	}
 
-	// A refresh has Argo CD look at a commit of which nobody told it.
+	// A refresh has Argo CD look at a commit that it was not told of.
 	digest := s.push("api", "1.1.0", "next")
 	next, err := s.repository.Commit(gitserver.Change{Files: map[string]string{gitserver.ValuesFile("api", "prod"): gitserver.Values("api", "prod", "1.1.0")}})
 	s.must(err)
@@ -120,7 +120,7 @@ func TestWhoMayVerifyWhat(t *testing.T) {
 		t.Errorf("an app that is not known: %d", got)
 	}
 	if got := r.call("wrong", http.MethodGet, "/api/v1/verify?environment=prod&app=api", "").StatusCode; got != http.StatusUnauthorized {
-		t.Errorf("nobody: %d", got)
+		t.Errorf("a wrong token: %d", got)
 	}
 }
 

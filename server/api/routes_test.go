@@ -13,6 +13,7 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops/access"
 	"github.com/tallyman-dev/tallyman/gitops/gate"
 	"github.com/tallyman-dev/tallyman/gitops/queue"
+	"github.com/tallyman-dev/tallyman/server/verify"
 	"github.com/tallyman-dev/tallyman/server/webhook"
 )
 
@@ -216,6 +217,9 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 						_ = g.touch("Known")
 						return func(func(KnownApp) bool) {}, true
 					},
+					Verify: func(context.Context, string, string) (verify.Report, error) {
+						return verify.Report{}, g.touch("Verify")
+					},
 					Freezes: func() *gate.Freezes { return nil }, CheckNames: func([]string, []string) error { return nil }, Reported: func(string) (time.Duration, error) { return time.Hour, nil },
 					Environments: []string{"dev"}, Sources: []string{Source, "github"}, NewID: func() string { return "id" }})
 				route := a.Routes()[i]
@@ -239,7 +243,7 @@ func TestEveryRouteAsksTheList(t *testing.T) {
 func aRequest(t *testing.T, route Route) *http.Request {
 	path, body := route.Pattern, ""
 	switch {
-	case strings.HasSuffix(path, "/history"), strings.HasSuffix(path, "/why"):
+	case strings.HasSuffix(path, "/history"), strings.HasSuffix(path, "/why"), strings.HasSuffix(path, "/verify"):
 		path += "?app=api&environment=dev"
 	case path == "/api/v1/updates" && route.Method == http.MethodPost:
 		body = `{"app": "api", "environment": "dev", "tag": "v1"}`
