@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -38,7 +39,7 @@ func newArgoCDs(c config.Config, before argoCDs, recorder argocd.Recorder, logge
 			all = append(all, was)
 			continue
 		}
-		made, err := newArgoCD(settings, ca, recorder, logger)
+		made, err := newArgoCD(settings, ca, append(slices.Clone(all), before...).at(settings.URL), recorder, logger)
 		if err != nil {
 			problems = append(problems, gitops.PrefixField(config.ArgoCDField(i), err))
 			continue
@@ -58,13 +59,23 @@ func (all argoCDs) of(settings config.ArgoCD, ca []byte) *argoCD {
 	return nil
 }
 
-func newArgoCD(settings config.ArgoCD, ca []byte, recorder argocd.Recorder, logger *slog.Logger) (*argoCD, error) {
+// at is the client of an instance; nil where there is none.
+func (all argoCDs) at(url string) *argocd.Client {
+	for _, a := range all {
+		if a.settings.URL == url {
+			return a.client
+		}
+	}
+	return nil
+}
+
+func newArgoCD(settings config.ArgoCD, ca []byte, beside *argocd.Client, recorder argocd.Recorder, logger *slog.Logger) (*argoCD, error) {
 	roots, err := readRoots("caFile", settings.CAFile)
 	if err != nil {
 		return nil, err
 	}
 	client, err := argocd.New(argocd.Config{
-		URL: settings.URL, TokenFile: settings.TokenFile, RootCAs: roots, Projects: settings.Projects, Now: now, Logger: logger, Recorder: recorder,
+		URL: settings.URL, TokenFile: settings.TokenFile, RootCAs: roots, Projects: settings.Projects, Now: now, Beside: beside, Logger: logger, Recorder: recorder,
 	})
 	if err != nil {
 		return nil, err

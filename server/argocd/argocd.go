@@ -50,6 +50,10 @@ type Config struct {
 	// process's own. Default time.Now.
 	Now func() time.Time
 
+	// Beside is a client of the same instance, if there is one: both together keep its limits.
+	// A role's token is of one project, so an instance may have several.
+	Beside *Client
+
 	Logger   *slog.Logger      // default: nothing is logged
 	Recorder Recorder          // default: nothing is counted
 	Via      http.RoundTripper // sends the requests; default: over the network
@@ -113,6 +117,10 @@ func New(c Config) (*Client, error) {
 	client := &Client{
 		config: c, base: base, instance: base.Host + base.Path, idle: func() {},
 		pace: newPace(), refreshes: make(chan struct{}, maxRefreshes), flights: make(map[Ref]*flight),
+	}
+	if c.Beside != nil {
+		client.pace, client.refreshes = c.Beside.pace, c.Beside.refreshes
+		client.config.Beside = nil // it may end before this one
 	}
 	client.breaker = newBreaker(c.Logger.With(slog.String("instance", client.instance)))
 	via := c.Via

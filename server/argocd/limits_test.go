@@ -46,6 +46,35 @@ func TestTheLimitsOfAnInstanceHold(t *testing.T) {
 	})
 }
 
+// Two clients of one instance keep its limits together: each role's token has one.
+func TestTheLimitsAreTheInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.app("api", argocdtest.Behaviour{})
+		other := s.connect(argocd.Config{URL: "https://argocd.myshop.example", Projects: []string{"myshop"}, Via: s.argo, Beside: s.client})
+		const many = 40
+		ended := make(chan error, many)
+		for i := range many {
+			client := s.client
+			if i%2 == 0 {
+				client = other
+			}
+			go func() {
+				_, err := client.Application(context.Background(), ref("api"), false)
+				ended <- err
+			}()
+		}
+		for range many {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := s.argo.MostPerSecond(); n != argocd.MaxRequests {
+			t.Errorf("%d requests within a second", n)
+		}
+	})
+}
+
 // Refreshes that take long hold up one another, and nothing else.
 func TestFewRefreshesRunAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -42,6 +42,7 @@ func (p *place) begin(a *rollout.Application, now time.Time) {
 	if a.Status.ReconciledAt != nil {
 		p.compared = *a.Status.ReconciledAt
 	}
+	p.of.forget()
 	sources, near := sourcesOf(a, p.of.how)
 	if len(sources) == 0 { // a list does not say all of what it reads
 		p.other = true
@@ -79,7 +80,7 @@ func (p *place) contained(revision string, c rollout.Containment, now time.Time,
 		return
 	}
 	p.of.gitTrouble = ""
-	p.of.contains(revision, c)
+	p.of.containing[revision] = c
 	p.judge(now)
 }
 

@@ -12,7 +12,7 @@ import (
 // ApplicationSet makes of the commit comes after it.
 const rediscover = time.Minute
 
-// mostRevisions bounds what is remembered of revisions, of one update.
+// mostRevisions bounds what is remembered of revisions from look to look, of one update.
 const mostRevisions = 8
 
 // followed is an update whose rollout is followed. All of it is pure; [leader] asks. It takes
@@ -88,12 +88,18 @@ func (f *followed) subject() rollout.Subject {
 	return rollout.Subject{Commit: u.Commit, Image: u.Repository, Tag: u.Tag, Digest: u.ImageDigest(), Since: u.FinishedAt}
 }
 
-// contains notes what a revision has of it. What names no commit may come to name one.
-func (f *followed) contains(revision string, c rollout.Containment) {
-	if len(f.containing) >= mostRevisions {
+// forget forgets what revisions have of it where that may change, or where it is much: what the
+// repository does not have now it may have later, and a branch that was forced back may be put
+// right.
+func (f *followed) forget() {
+	if len(f.containing) > mostRevisions {
 		clear(f.containing)
 	}
-	f.containing[revision] = c
+	for revision, c := range f.containing {
+		if c == rollout.NotARevision || c == rollout.Elsewhere {
+			delete(f.containing, revision)
+		}
+	}
 }
 
 // takeNewer notes an update of the app that was written.

@@ -15,6 +15,7 @@ type history struct {
 	commits []map[string]string // tags by app, of each
 	err     error
 	asked   int
+	behind  bool // it names no commit that it is asked for
 }
 
 func newHistory() *history { return &history{commits: []map[string]string{{}}} }
@@ -50,6 +51,13 @@ func (h *history) fail(err error) {
 	h.err = err
 }
 
+// hide has the server be behind, or not any more.
+func (h *history) hide(behind bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.behind = behind
+}
+
 func (h *history) Containment(_ context.Context, u gitops.Update, revision string) (rollout.Containment, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -67,7 +75,7 @@ func (h *history) Containment(_ context.Context, u gitops.Update, revision strin
 		}
 	}
 	switch {
-	case at < 0:
+	case at < 0, h.behind:
 		return rollout.NotARevision, nil
 	case at < of:
 		return rollout.Before, nil

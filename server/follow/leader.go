@@ -114,6 +114,9 @@ func (l *leader) end(ctx context.Context) {
 	_ = l.save(saving) // else it is read again
 	l.lease.Release(ctx)
 	l.Recorder.Open(nil)
+	for _, i := range l.instances {
+		l.Recorder.Away(i.Name, false)
+	}
 }
 
 // configure takes over what is in force now.
@@ -196,7 +199,12 @@ func (l *leader) record() {
 	l.Recorder.Open(all)
 	away := make(map[string]bool)
 	for _, i := range l.instances {
-		away[i.Name] = away[i.Name] || i.trouble(l.Now()) != "" || i.hung >= hungMost
+		away[i.Name] = away[i.Name] || i.trouble(l.Now()) != ""
+	}
+	for _, f := range l.open {
+		for _, p := range f.places {
+			away[p.instance.Name] = away[p.instance.Name] || p.hangs()
+		}
 	}
 	for name, is := range away {
 		l.Recorder.Away(name, is)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/rollout"
+	"github.com/tallyman-dev/tallyman/server/follow"
 )
 
 // 500 rollouts at once on one instance, whose webhook is lost: it is asked 10 times a second
@@ -119,7 +120,18 @@ func TestAControllerThatIsDown(t *testing.T) {
 		id := s.write("api", "1.0.0")
 		s.pass(time.Hour)
 		s.expect(id, gitops.RolloutUnknown, "Argo CD has not compared since 2000-01-01T00:00:00Z")
+		if !s.isAway(0) {
+			t.Error("it is not said to be away")
+		}
+		s.write("api", "1.0.1")
+		s.configure("api", func(how *follow.Followed) { how.By = "" })
+		s.pass(10 * time.Second)
+		if s.isAway(0) {
+			t.Error("it is said to be away, and nothing waits for it")
+		}
+		s.configure("api", func(how *follow.Followed) { how.By = follow.ByArgoCD })
 		s.hubs[0].set(func() { s.hubs[0].stuck = false })
+		id = s.write("api", "1.0.2")
 		s.pass(time.Minute)
 		s.expect(id, gitops.RolloutHealthy, "")
 	})
@@ -138,6 +150,21 @@ func TestOneFailureIsNotTold(t *testing.T) {
 		if got := s.path(id); got != "waiting progressing healthy" {
 			t.Errorf("it was %s", got)
 		}
+	})
+}
+
+// A revision that a replica of the git server does not have yet is asked for again.
+func TestARevisionThatGitDoesNotHaveYet(t *testing.T) {
+	play(t, func(s *site) {
+		s.git.hide(true)
+		id := s.write("api", "1.0.0")
+		s.git.commit("other", "1")
+		s.hubs[0].pushed()
+		s.pass(20 * time.Second)
+		s.expect(id, gitops.RolloutWaiting, "")
+		s.git.hide(false)
+		s.pass(30 * time.Second)
+		s.expect(id, gitops.RolloutHealthy, "")
 	})
 }
 

@@ -68,10 +68,8 @@ func (p *place) next() (what ask, due time.Time, ok bool) {
 		return "", due, false
 	case p.look != nil:
 		return p.lacking(), p.due, true
-	case p.verdict.Wants.Refresh && p.refreshDue.Before(p.due):
-		return askRefresh, p.refreshDue, true
 	case p.verdict.Wants.Refresh && !p.refreshDue.After(p.due):
-		return askRefresh, p.due, true
+		return askRefresh, p.refreshDue, true
 	}
 	return askApplication, p.due, true
 }
@@ -161,8 +159,11 @@ func (p *place) standing(now time.Time) gitops.RolloutPlace {
 		at.State, at.Reason = gitops.RolloutUnknown, p.failed
 	case p.of.gitTrouble != "":
 		at.State, at.Reason = gitops.RolloutUnknown, p.of.gitTrouble
-	case p.verdict.Wants.Refresh && p.instance.hung >= hungMost:
+	case p.hangs():
 		at.State, at.Reason = gitops.RolloutUnknown, p.notCompared()
 	}
 	return at
 }
+
+// hangs reports whether it waits for a comparison that Argo CD does not make.
+func (p *place) hangs() bool { return p.verdict.Wants.Refresh && p.instance.hung >= hungMost }

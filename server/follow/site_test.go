@@ -263,6 +263,13 @@ func (s *site) counts() (ended []string, open map[follow.Standing]int) {
 	return slices.Clone(s.ended), s.open
 }
 
+// isAway reports whether an instance is said not to answer.
+func (s *site) isAway(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.away[s.hubs[n].url]
+}
+
 // site is a follow.Recorder.
 
 func (s *site) Ended(u gitops.Update, r gitops.Rollout) {

@@ -141,14 +141,14 @@ func TestTrapARefusedTokenDoesNotLoop(t *testing.T) {
 		s.expect(id, gitops.RolloutUnknown, "the token of /etc/tallyman/argocd-token is not accepted")
 		before := s.hubs[0].count("")
 		s.pass(time.Hour)
-		if n := s.hubs[0].count("") - before; n < 55 || n > 65 || !s.away[s.hubs[0].url] {
-			t.Errorf("%d calls in an hour, away %v", n, s.away)
+		if n := s.hubs[0].count("") - before; n < 55 || n > 65 || !s.isAway(0) {
+			t.Errorf("%d calls in an hour, away %t", n, s.isAway(0))
 		}
 		s.expect(id, gitops.RolloutUnknown, "")
 		s.hubs[0].set(func() { s.hubs[0].err = nil })
 		s.pass(70 * time.Second)
 		s.expect(id, gitops.RolloutHealthy, "")
-		if s.away[s.hubs[0].url] {
+		if s.isAway(0) {
 			t.Error("it is away still")
 		}
 	})
