@@ -84,7 +84,9 @@ func (d *demo) goBackByItself(ctx context.Context, out io.Writer) error {
 	if err := d.run(ctx, out, [][]string{{"update", "myshop-api", "main-1a2b3c4", "--env", "dev", "--wait=healthy"}}); err != nil {
 		return err
 	}
-	d.argo.api.Change(func(b *argocdtest.Behaviour) { b.SyncFails = "Deployment.apps \"myshop-api\" is invalid: spec.replicas: Invalid value: -1" })
+	d.argo.api.Change(func(b *argocdtest.Behaviour) {
+		b.SyncFails = "Deployment.apps \"myshop-api\" is invalid: spec.replicas: Invalid value: -1"
+	})
 	if err := d.run(ctx, out, [][]string{{"update", "myshop-api", demoBroken, "--env", "dev", "--wait=healthy"}}); err != nil {
 		return err
 	}

@@ -99,7 +99,9 @@ type Store interface {
 	queue.Leases
 	queue.Checkpoints
 	queue.ChangeFeed
-	queue.Rollouts
+	// ReportRollouts and OpenRollouts are those of [queue.Rollouts].
+	ReportRollouts(ctx context.Context, l queue.Lease, reports []queue.RolloutReport) (kept []gitops.Rollout, err error)
+	OpenRollouts(ctx context.Context) ([]gitops.Update, error)
 	Head(ctx context.Context, environment, app string) (gitops.Head, error)
 	Update(ctx context.Context, id string) (gitops.Update, error)
 }

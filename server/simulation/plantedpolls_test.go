@@ -60,9 +60,9 @@ var plantedPollBugs = []planted{
 	},
 	{
 		"a replica polls without the lease",
-		"server/poll/poll.go",
-		"			case len(claimed) > 0:\n				p.lead(ctx, claimed[0])\n",
-		"			case err == nil:\n				p.lead(ctx, append(claimed, queue.Lease{})[0])\n",
+		"server/lease/lease.go",
+		"	if err != nil || len(claimed) == 0 {\n",
+		"	if err == nil && len(claimed) == 0 {\n		return &Lease{store: store, now: now, length: length, ends: asked.Add(24 * length)}, nil\n	}\n	if err != nil {\n",
 		"and has no lease for that",
 	},
 }

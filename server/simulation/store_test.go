@@ -47,7 +47,6 @@ type queueCalls interface {
 	queue.Parsing
 	queue.Holds
 	queue.Images
-	queue.Rollouts
 	Head(ctx context.Context, environment, app string) (gitops.Head, error)
 	Accept(ctx context.Context, d gitops.Delivery) (stored gitops.Delivery, duplicate bool, err error)
 	ExistingIDs(ctx context.Context, source string, ids []string) (existing []string, err error)
@@ -64,6 +63,8 @@ type queueCalls interface {
 	Heads(ctx context.Context, environment string, apps []string) ([]gitops.Head, error)
 	Changes(ctx context.Context, after string, limit int) ([]queue.Change, error)
 	Latest(ctx context.Context) (cursor string, err error)
+	ReportRollouts(ctx context.Context, l queue.Lease, reports []queue.RolloutReport) (kept []gitops.Rollout, err error)
+	OpenRollouts(ctx context.Context) ([]gitops.Update, error)
 }
 
 // modelStore is the store in memory.
