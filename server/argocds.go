@@ -59,7 +59,7 @@ func (all argoCDs) of(settings config.ArgoCD, ca []byte) *argoCD {
 	return nil
 }
 
-// at is the client of an instance; nil where there is none.
+// at is the client of an instance; nil without one.
 func (all argoCDs) at(url string) *argocd.Client {
 	for _, a := range all {
 		if a.settings.URL == url {

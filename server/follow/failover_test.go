@@ -62,7 +62,7 @@ func TestALeaseThatIsLost(t *testing.T) {
 }
 
 // How long an Application was seen to be degraded is not known to the next replica.
-func TestDegradedCountsAnewAfterAFailover(t *testing.T) {
+func TestDegradedCountsFromTheFirstLookOfTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, 1)
 		first := s.start("first")

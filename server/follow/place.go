@@ -61,7 +61,7 @@ const (
 	askContaining  ask = "containing" // of git
 )
 
-// next is the next request and when it is due. There is none while one is under way.
+// next is the next request and when it is due, unless one is under way.
 func (p *place) next() (what ask, due time.Time, ok bool) {
 	switch {
 	case p.asking || p.other || p.of.over():
