@@ -92,7 +92,7 @@ func TestARestart(t *testing.T) {
 func TestAStopWhileSending(t *testing.T) {
 	play(t, func(w *world) {
 		p := w.start("this", everything("ops"))
-		w.receiver("ops").takes = 9 * time.Second
+		w.receiver("ops").takesSoLong(9 * time.Second)
 		w.fail("web", "1.0.0")
 		w.pass(time.Second)
 		began := now()
@@ -100,7 +100,7 @@ func TestAStopWhileSending(t *testing.T) {
 		if took := now().Sub(began); took > time.Second || len(w.log.Lines("not delivered")) > 0 {
 			t.Errorf("the stop took %s: %q", took, w.log.Lines("not delivered"))
 		}
-		w.receiver("ops").takes = 0
+		w.receiver("ops").takesSoLong(0)
 		p = w.start("this", everything("ops"))
 		defer p.Stop()
 		w.pass(time.Second)
@@ -207,10 +207,10 @@ func TestAReload(t *testing.T) {
 		w.receiver("changes").answers(nil)
 		w.fail("web", "1.0.0")
 		w.pass(time.Second)
-		w.receiver("changes").takes = time.Hour // it hangs, and is given up for the new one
+		w.receiver("changes").takesSoLong(time.Hour) // it hangs, and is given up for the new one
 		w.fail("web", "1.0.1")
 		w.pass(time.Second)
-		w.receiver("changes").takes = 0
+		w.receiver("changes").takesSoLong(0)
 		changed := everything("changes")
 		changed.Fingerprint = "another"
 		p.configure(changed, everything("stays"), everything("comes"))
@@ -221,7 +221,7 @@ func TestAReload(t *testing.T) {
 		w.expect("stays", "failed web 1.0.0", "failed web 1.0.1", "failed web 1.0.2")
 		w.expect("goes", "failed web 1.0.0", "failed web 1.0.1")
 		w.expect("comes", "failed web 1.0.2")
-		if n := w.receiver("stays").attempts; n != 3 {
+		if n := w.receiver("stays").asked(); n != 3 {
 			t.Errorf("it was asked %d times", n)
 		}
 	})
