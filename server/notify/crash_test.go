@@ -132,11 +132,13 @@ func TestALostLease(t *testing.T) {
 			second := w.start("second", everything("ops"))
 			defer second.Stop()
 			var kept atomic.Int64
-			w.store.slow = func() {
-				if int(kept.Add(1)) == before+1 {
-					time.Sleep(10 * time.Minute)
+			w.store.set(func() {
+				w.store.slow = func() {
+					if int(kept.Add(1)) == before+1 {
+						time.Sleep(10 * time.Minute)
+					}
 				}
-			}
+			})
 			want := w.failures(5, time.Second)
 			w.pass(30 * time.Minute)
 			if diff := cmp.Diff(want, w.receiver("ops").once()); diff != "" {
@@ -157,11 +159,13 @@ func TestALeaseThatRunsOutWhileTheFeedIsRead(t *testing.T) {
 		defer first.Stop()
 		second := w.start("second", everything("ops"))
 		var reads atomic.Int64
-		w.store.reads = func() {
-			if reads.Add(1) == 1 {
-				time.Sleep(10 * time.Minute)
+		w.store.set(func() {
+			w.store.reads = func() {
+				if reads.Add(1) == 1 {
+					time.Sleep(10 * time.Minute)
+				}
 			}
-		}
+		})
 		want := w.failures(5, time.Minute)
 		w.pass(10 * time.Minute) // the first comes back
 		second.kill()
@@ -180,11 +184,13 @@ func TestAReloadWhileSending(t *testing.T) {
 		p := w.start("this", everything("ops"))
 		defer p.Stop()
 		r := w.receiver("ops")
-		r.before = func(n int) {
-			if n == 1 {
-				time.Sleep(5 * time.Second) // whatever has ended meanwhile
+		r.set(func() {
+			r.before = func(n int) {
+				if n == 1 {
+					time.Sleep(5 * time.Second) // whatever has ended meanwhile
+				}
 			}
-		}
+		})
 		w.fail("web", "1.0.0")
 		w.fail("web", "1.0.1")
 		w.pass(time.Second)

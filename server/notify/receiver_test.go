@@ -77,16 +77,19 @@ func (r *receiver) take(ctx context.Context, m notify.Message, p *process) error
 
 // answers has it answer an error from now on; nil for none.
 func (r *receiver) answers(err error) {
+	r.set(func() { r.err = err })
+}
+
+// set changes what it does from now on.
+func (r *receiver) set(change func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.err = err
+	change()
 }
 
 // takesSoLong has it take its time from now on.
 func (r *receiver) takesSoLong(d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.takes = d
+	r.set(func() { r.takes = d })
 }
 
 func shown(m notify.Message) string {

@@ -87,7 +87,7 @@ func TestAnAnswerThatIsLost(t *testing.T) {
 		p := w.start("this", everything("ops"))
 		defer p.Stop()
 		r := w.receiver("ops")
-		r.taken = true
+		r.set(func() { r.taken = true })
 		r.answers(gitops.Errorf(gitops.Unavailable, "the answer is lost"))
 		want := w.failures(3, time.Second)
 		r.answers(nil)
@@ -129,7 +129,7 @@ func TestWaits(t *testing.T) {
 		defer p.Stop()
 		r := w.receiver("ops")
 		var at []time.Time
-		r.before = func(int) { at = append(at, now()) }
+		r.set(func() { r.before = func(int) { at = append(at, now()) } })
 		r.answers(gitops.Errorf(gitops.Unavailable, "hooks.example answered 503"))
 		w.fail("web", "1.0.0")
 		w.pass(2 * time.Hour)
