@@ -92,7 +92,7 @@ func TestARestart(t *testing.T) {
 func TestAStopWhileSending(t *testing.T) {
 	play(t, func(w *world) {
 		p := w.start("this", everything("ops"))
-		w.receiver("ops").takes = 9 * time.Second
+		w.receiver("ops").takesSoLong(9 * time.Second)
 		w.fail("web", "1.0.0")
 		w.pass(time.Second)
 		began := now()
@@ -100,7 +100,7 @@ func TestAStopWhileSending(t *testing.T) {
 		if took := now().Sub(began); took > time.Second || len(w.log.Lines("not delivered")) > 0 {
 			t.Errorf("the stop took %s: %q", took, w.log.Lines("not delivered"))
 		}
-		w.receiver("ops").takes = 0
+		w.receiver("ops").takesSoLong(0)
 		p = w.start("this", everything("ops"))
 		defer p.Stop()
 		w.pass(time.Second)
@@ -132,11 +132,13 @@ func TestALostLease(t *testing.T) {
 			second := w.start("second", everything("ops"))
 			defer second.Stop()
 			var kept atomic.Int64
-			w.store.slow = func() {
-				if int(kept.Add(1)) == before+1 {
-					time.Sleep(10 * time.Minute)
+			w.store.set(func() {
+				w.store.slow = func() {
+					if int(kept.Add(1)) == before+1 {
+						time.Sleep(10 * time.Minute)
+					}
 				}
-			}
+			})
 			want := w.failures(5, time.Second)
 			w.pass(30 * time.Minute)
 			if diff := cmp.Diff(want, w.receiver("ops").once()); diff != "" {
@@ -157,11 +159,13 @@ func TestALeaseThatRunsOutWhileTheFeedIsRead(t *testing.T) {
 		defer first.Stop()
 		second := w.start("second", everything("ops"))
 		var reads atomic.Int64
-		w.store.reads = func() {
-			if reads.Add(1) == 1 {
-				time.Sleep(10 * time.Minute)
+		w.store.set(func() {
+			w.store.reads = func() {
+				if reads.Add(1) == 1 {
+					time.Sleep(10 * time.Minute)
+				}
 			}
-		}
+		})
 		want := w.failures(5, time.Minute)
 		w.pass(10 * time.Minute) // the first comes back
 		second.kill()
@@ -180,11 +184,13 @@ func TestAReloadWhileSending(t *testing.T) {
 		p := w.start("this", everything("ops"))
 		defer p.Stop()
 		r := w.receiver("ops")
-		r.before = func(n int) {
-			if n == 1 {
-				time.Sleep(5 * time.Second) // whatever has ended meanwhile
+		r.set(func() {
+			r.before = func(n int) {
+				if n == 1 {
+					time.Sleep(5 * time.Second) // whatever has ended meanwhile
+				}
 			}
-		}
+		})
 		w.fail("web", "1.0.0")
 		w.fail("web", "1.0.1")
 		w.pass(time.Second)
@@ -207,10 +213,10 @@ func TestAReload(t *testing.T) {
 		w.receiver("changes").answers(nil)
 		w.fail("web", "1.0.0")
 		w.pass(time.Second)
-		w.receiver("changes").takes = time.Hour // it hangs, and is given up for the new one
+		w.receiver("changes").takesSoLong(time.Hour) // it hangs, and is given up for the new one
 		w.fail("web", "1.0.1")
 		w.pass(time.Second)
-		w.receiver("changes").takes = 0
+		w.receiver("changes").takesSoLong(0)
 		changed := everything("changes")
 		changed.Fingerprint = "another"
 		p.configure(changed, everything("stays"), everything("comes"))
@@ -221,7 +227,7 @@ func TestAReload(t *testing.T) {
 		w.expect("stays", "failed web 1.0.0", "failed web 1.0.1", "failed web 1.0.2")
 		w.expect("goes", "failed web 1.0.0", "failed web 1.0.1")
 		w.expect("comes", "failed web 1.0.2")
-		if n := w.receiver("stays").attempts; n != 3 {
+		if n := w.receiver("stays").asked(); n != 3 {
 			t.Errorf("it was asked %d times", n)
 		}
 	})

@@ -228,6 +228,7 @@ func TestReceiversThatDoNotAnswer(t *testing.T) {
 			if err != nil {
 				return
 			}
+			_, _ = connection.Read(make([]byte, 1024))
 			fmt.Fprint(connection, "s3cret-place is what I was asked for\r\n\r\n")
 			connection.Close()
 		}

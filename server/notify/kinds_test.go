@@ -65,7 +65,7 @@ func TestEachKindIsTold(t *testing.T) {
 		if n := w.count("ops", notify.Sent); n != len(want) {
 			t.Errorf("%d are counted", n)
 		}
-		if ids := w.receiver("ops").ids; len(slices.Compact(slices.Sorted(slices.Values(ids)))) != len(want) {
+		if ids := w.receiver("ops").named(); len(slices.Compact(slices.Sorted(slices.Values(ids)))) != len(want) {
 			t.Errorf("two messages have one id: %q", ids)
 		}
 	})

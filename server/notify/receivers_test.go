@@ -36,16 +36,16 @@ func TestAReceiverThatIsDownForAnHour(t *testing.T) {
 		want := w.failures(60, time.Minute)
 		w.expect("down")
 		w.expect("well", want...)
-		for i, at := range well.at {
+		for i, at := range well.times() {
 			if late := at.Sub(began.Add(time.Duration(i) * time.Minute)); late > time.Second {
 				t.Errorf("message %d came %s late", i, late)
 			}
 		}
-		if w.behind["down"] != began || !w.behind["well"].IsZero() {
-			t.Errorf("behind since %v", w.behind)
+		if w.waitsSince("down") != began || !w.waitsSince("well").IsZero() {
+			t.Errorf("behind since %v, %v", w.waitsSince("down"), w.waitsSince("well"))
 		}
-		if down.attempts < 12 || down.attempts > 30 {
-			t.Errorf("it was asked %d times within the hour", down.attempts)
+		if down.asked() < 12 || down.asked() > 30 {
+			t.Errorf("it was asked %d times within the hour", down.asked())
 		}
 		if n := len(w.log.Lines("notification not delivered")); n != 1 {
 			t.Errorf("logged %d times", n)
@@ -53,8 +53,8 @@ func TestAReceiverThatIsDownForAnHour(t *testing.T) {
 		down.answers(nil)
 		w.pass(6 * time.Minute)
 		w.expect("down", want...)
-		if !w.behind["down"].IsZero() || len(w.log.Lines("notifications delivered again")) != 1 || w.count("down", notify.Failed) != down.attempts-60 {
-			t.Errorf("behind since %v, %d failed of %d", w.behind["down"], w.count("down", notify.Failed), down.attempts)
+		if !w.waitsSince("down").IsZero() || len(w.log.Lines("notifications delivered again")) != 1 || w.count("down", notify.Failed) != down.asked()-60 {
+			t.Errorf("behind since %v, %d failed of %d", w.waitsSince("down"), w.count("down", notify.Failed), down.asked())
 		}
 	})
 }
@@ -65,17 +65,17 @@ func TestReceiversThatAreSlowOrHang(t *testing.T) {
 	play(t, func(w *world) {
 		p := w.start("this", everything("slow"), everything("hangs"), everything("well"))
 		defer p.Stop()
-		w.receiver("slow").takes = 9 * time.Second
-		w.receiver("hangs").takes = time.Hour
+		w.receiver("slow").takesSoLong(9 * time.Second)
+		w.receiver("hangs").takesSoLong(time.Hour)
 		want := w.failures(5, time.Second)
 		w.expect("well", want...)
 		w.pass(time.Minute)
 		w.expect("slow", want...)
 		w.expect("hangs")
-		if n := w.receiver("hangs").attempts; n < 3 || n > 7 {
+		if n := w.receiver("hangs").asked(); n < 3 || n > 7 {
 			t.Errorf("it was asked %d times", n)
 		}
-		w.receiver("hangs").takes = 0
+		w.receiver("hangs").takesSoLong(0)
 		w.pass(5 * time.Minute)
 		w.expect("hangs", want...)
 	})
@@ -87,13 +87,13 @@ func TestAnAnswerThatIsLost(t *testing.T) {
 		p := w.start("this", everything("ops"))
 		defer p.Stop()
 		r := w.receiver("ops")
-		r.taken = true
+		r.set(func() { r.taken = true })
 		r.answers(gitops.Errorf(gitops.Unavailable, "the answer is lost"))
 		want := w.failures(3, time.Second)
 		r.answers(nil)
 		w.pass(time.Minute)
-		if all := r.all(); len(all) < 4 || all[0] != all[1] || r.ids[0] != r.ids[1] {
-			t.Errorf("%q with %q", all, r.ids)
+		if all := r.all(); len(all) < 4 || all[0] != all[1] || r.named()[0] != r.named()[1] {
+			t.Errorf("%q with %q", all, r.named())
 		}
 		if diff := cmp.Diff(want, r.once()); diff != "" {
 			t.Error(diff)
@@ -119,8 +119,8 @@ func TestWaits(t *testing.T) {
 			w.pass(time.Second)
 			r.answers(nil)
 			w.pass(2 * time.Hour)
-			if waited := r.at[0].Sub(began); r.attempts != 2 || waited < want[0] || waited > want[1] {
-				t.Errorf("%s: sent after %s, %d attempts", asked, waited, r.attempts)
+			if waited := r.times()[0].Sub(began); r.asked() != 2 || waited < want[0] || waited > want[1] {
+				t.Errorf("%s: sent after %s, %d attempts", asked, waited, r.asked())
 			}
 		})
 	}
@@ -129,7 +129,7 @@ func TestWaits(t *testing.T) {
 		defer p.Stop()
 		r := w.receiver("ops")
 		var at []time.Time
-		r.before = func(int) { at = append(at, now()) }
+		r.set(func() { r.before = func(int) { at = append(at, now()) } })
 		r.answers(gitops.Errorf(gitops.Unavailable, "hooks.example answered 503"))
 		w.fail("web", "1.0.0")
 		w.pass(2 * time.Hour)
@@ -191,8 +191,8 @@ func TestThePace(t *testing.T) {
 		want := w.failures(10, 0)
 		w.pass(time.Minute)
 		w.expect("slack", want...)
-		for i, at := range w.receiver("slack").at[1:] {
-			if apart := at.Sub(w.receiver("slack").at[i]); apart < time.Second || apart > 2*time.Second {
+		for i, at := range w.receiver("slack").times()[1:] {
+			if apart := at.Sub(w.receiver("slack").times()[i]); apart < time.Second || apart > 2*time.Second {
 				t.Errorf("message %d came after %s", i+1, apart)
 			}
 		}

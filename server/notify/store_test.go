@@ -23,9 +23,24 @@ type store struct {
 }
 
 func (s *store) fail(err error) {
+	s.set(func() { s.err = err })
+}
+
+// set changes what the store does from now on.
+func (s *store) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.err = err
+	change()
+}
+
+// hook is one of the store's, as it is now.
+func (s *store) hook(which *func()) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if *which == nil {
+		return func() {}
+	}
+	return *which
 }
 
 // replica is the store as one process has it. One that was killed changes nothing any more.
@@ -86,9 +101,7 @@ func (r *replica) Changes(ctx context.Context, after string, limit int) ([]queue
 		return nil, err
 	}
 	defer done()
-	if r.reads != nil {
-		r.reads()
-	}
+	r.hook(&r.reads)()
 	return r.Model.Changes(ctx, after, limit)
 }
 
@@ -107,8 +120,6 @@ func (r *replica) SetCheckpoint(ctx context.Context, name, value string) error {
 		return err
 	}
 	defer done()
-	if r.slow != nil {
-		r.slow()
-	}
+	r.hook(&r.slow)()
 	return r.Model.SetCheckpoint(ctx, name, value)
 }

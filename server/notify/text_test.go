@@ -61,7 +61,7 @@ func textOf(t *testing.T, template, reason string, escape func(string) string) (
 		defer p.Stop()
 		w.ends(w.order("prod", "web", "1.0.0", nil), gitops.ActionFail, reason)
 		w.pass(time.Second)
-		text = w.receiver("ops").last.Text
+		text = w.receiver("ops").newest().Text
 	})
 	return text
 }
@@ -109,7 +109,7 @@ func TestTextsOfUpdates(t *testing.T) {
 		var got []string
 		see := func() {
 			w.pass(time.Second)
-			got = append(got, w.receiver("ops").last.Text)
+			got = append(got, w.receiver("ops").newest().Text)
 		}
 		held := w.order("prod", "web", "1.0.1", &gitops.Terms{Reason: "the fix"})
 		w.block(held, gitops.BlockStop, "stopped by ben")
@@ -160,7 +160,7 @@ func TestTitles(t *testing.T) {
 		var got []string
 		see := func() {
 			w.pass(time.Second)
-			got = append(got, w.receiver("ops").last.Text)
+			got = append(got, w.receiver("ops").newest().Text)
 		}
 		until := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 		for _, h := range []gitops.Hold{
