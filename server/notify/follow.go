@@ -108,10 +108,14 @@ func (f *follower) step(ctx context.Context) (wait time.Duration, ok bool) {
 		f.Logger.Warn("another replica may notify now: the lease was lost", slog.String("notifier", f.Name))
 		return 0, false
 	}
-	if err := f.read(ctx); err != nil {
+	more, err := f.read(ctx)
+	if err != nil {
 		return f.storeFailed(ctx, err), true
 	}
 	wait, err = f.tell(ctx)
+	if more {
+		wait = 0
+	}
 	if err == nil && f.Now().Sub(f.savedAt) >= saveEvery {
 		err = f.save(ctx)
 	}
