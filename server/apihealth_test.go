@@ -151,6 +151,8 @@ func TestReportsOfHealthThatAreRefused(t *testing.T) {
 		report("1.0.0", "healthy", `, "place": "a\u202eb"`):                                                           {400, "place: must not have characters that turn"},
 		report("1.0.0", "healthy", `, "url": "javascript:alert(1)"`):                                                  {400, "url: must be the address of a page"},
 		report("1.0.0", "healthy", `, "url": "https://ann:pw@grafana.example"`):                                       {400, "url: must not hold a user or a password"},
+		report("1.0.0", "healthy", `, "url": "https://evil.example/?|https://grafana.example"`):                       {400, "url: must not have spaces"},
+		report("1.0.0", "healthy", `, "url": "https://grafana.example/\u202ex"`):                                      {400, "url: must not have spaces"},
 		report("1.0.0", "healthy", `, "url": "https://grafana.example/`+strings.Repeat("x", 500)+`"`):                 {400, "url: has 524 bytes"},
 		report("1.0.0", "healthy", `, "env": "prod"`):                                                                 {400, "which is called environment here"},
 		`{"app": "../api", "environment": "prod", "tag": "1.0.0", "state": "healthy"}`:                                {400, "app: "},
