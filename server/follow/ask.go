@@ -72,7 +72,7 @@ func (l *leader) askDue() (wait time.Duration) {
 			}
 		}
 		if f.stood.IsZero() && f.how.By != "" {
-			wait = min(wait, max(f.deadline.Sub(now), rest))
+			wait = min(wait, max(f.deadline.Sub(now.Round(0).Add(l.lease.Ahead())), rest))
 		}
 	}
 	return wait

@@ -45,7 +45,11 @@ type place struct {
 
 // newPlace is one that is looked at at once.
 func newPlace(f *followed, i *instance, ref Ref, now time.Time) *place {
-	return &place{of: f, instance: i, ref: ref, due: now, refreshDue: f.update.FinishedAt.Add(refreshWaits[0])}
+	refresh := now.Add(refreshWaits[0])
+	if pushed := f.update.FinishedAt.Add(refreshWaits[0]); pushed.Before(refresh) { // the store's clock may be ahead
+		refresh = pushed
+	}
+	return &place{of: f, instance: i, ref: ref, due: now, refreshDue: refresh}
 }
 
 // ask is a request.
