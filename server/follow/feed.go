@@ -72,8 +72,8 @@ func (l *leader) changed(ctx context.Context, u gitops.Update, ofRollout bool) e
 		f.takeNewer(u.Sequence, u.Tag, u.ID)
 	}
 	how, known := l.site.Followed(u.Environment, u.App)
-	if ofRollout && known {
-		l.toRevert(u, how)
+	if ofRollout {
+		l.toRevert(u, how, known)
 	}
 	f := l.open[u.ID]
 	switch {
