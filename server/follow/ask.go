@@ -158,12 +158,9 @@ func (l *leader) askList(i *instance) {
 	})
 }
 
-// learnt takes a list.
+// learnt takes a list. What could be listed counts, though something else could not.
 func (l *leader) learnt(i *instance, began, now time.Time, err error) {
 	i.learnt(began, now, err)
-	if err != nil {
-		return
-	}
 	for _, f := range l.open {
 		if f.how.By == ByArgoCD {
 			f.found(i, now)

@@ -23,8 +23,9 @@ type followed struct {
 	kept   gitops.Rollout // as the store has it; no state before it has one
 
 	places     []*place
-	missed     time.Time // since when no Application is found; zero while one is, or nothing was listed
-	near       string    // what came close
+	expected   []gitops.RolloutPlace // where it or the healthy one before was, by the record: an instance may not be listed yet
+	missed     time.Time             // since when no Application is found; zero while one is, or nothing was listed
+	near       string                // what came close
 	containing map[string]rollout.Containment
 	gitTrouble string // why git could not be asked; "" when it could
 
@@ -53,7 +54,7 @@ func newFollowed(u gitops.Update, how Followed) *followed {
 
 // resume goes on from a record.
 func (f *followed) resume(r gitops.Rollout) {
-	f.kept, f.state = r, r.State
+	f.kept, f.state, f.expected = r, r.State, r.Places
 	if !r.Deadline.IsZero() {
 		f.deadline = r.Deadline
 	}
@@ -167,7 +168,7 @@ func (f *followed) verdict(now time.Time, instances []*instance) (r gitops.Rollo
 	case len(f.readers()) == 0:
 		r.State, r.Reason = f.nowhere(now, instances)
 	default:
-		r = f.combined(r, now)
+		r = f.combined(r, now, instances)
 	}
 	if r.State == "" { // it was not looked at yet by this process: another may have
 		return f.before(r), false
@@ -189,7 +190,7 @@ func (f *followed) before(r gitops.Rollout) gitops.Rollout {
 func (f *followed) nowhere(now time.Time, instances []*instance) (state gitops.RolloutState, reason string) {
 	pending := len(instances) == 0
 	for _, i := range instances {
-		switch why := i.trouble(now); {
+		switch why := i.unseen(now); {
 		case why != "":
 			return gitops.RolloutUnknown, why
 		case i.listed.IsZero():

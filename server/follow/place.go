@@ -36,6 +36,7 @@ type place struct {
 	memory  rollout.Memory
 	verdict rollout.Verdict // of the last whole look; the zero value before
 	missing int             // looks in a row that found no Application
+	makes   bool            // other Applications, besides what else it has
 	other   bool            // it does not read the file, as its whole body shows: it is not asked again
 
 	failures int       // looks in a row that failed, of it alone
@@ -102,6 +103,7 @@ func (p *place) judge(now time.Time) {
 	}
 	news := verdict.State != p.verdict.State || verdict.Revision != p.verdict.Revision
 	p.verdict, p.look, p.failures = verdict, nil, 0
+	p.other = p.makes && verdict.Without // what deploys the update is to come of it
 	p.later(now, news)
 }
 
