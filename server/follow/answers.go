@@ -51,8 +51,11 @@ func (p *place) begin(a *rollout.Application, now time.Time) {
 		return
 	}
 	p.missing = 0
-	if a.Status.ReconciledAt != nil {
-		p.compared = *a.Status.ReconciledAt
+	if at := a.Status.ReconciledAt; at != nil && !at.Equal(p.compared) || p.fresh.IsZero() {
+		p.fresh = now
+		if at != nil {
+			p.compared = *at
+		}
 	}
 	p.of.forget()
 	sources, near := sourcesOf(a, p.of.how)
@@ -88,12 +91,16 @@ func (p *place) makesOther(a *rollout.Application) bool {
 const missingMost = 3
 
 // notThere takes that there is no such Application, or that it is being deleted. It may have
-// moved, so the Applications are listed again before it is taken to be gone.
+// moved, or is made again, so the Applications are listed again before it is taken to be gone:
+// for a while, where there is no other.
 func (p *place) notThere(a *rollout.Application, now time.Time) {
-	p.missing++
+	if p.missing++; p.missing == 1 {
+		p.missed = now
+	}
 	p.instance.listWant = true
 	listed := slices.Contains(p.instance.Find(p.of.how.File, p.of.how.Application).All, p.ref)
-	if p.missing == 1 || listed && p.missing < missingMost {
+	others := slices.ContainsFunc(p.of.readers(), func(q *place) bool { return q != p && q.missing == 0 })
+	if p.missing == 1 || !others && now.Sub(p.missed) < rediscover || listed && p.missing < missingMost {
 		p.drop(now.Add(listBetween + time.Second))
 		return
 	}

@@ -15,6 +15,10 @@ var waits = []time.Duration{time.Second, time.Second, 2 * time.Second, 2 * time.
 // before. A refresh that is set during a comparison is swallowed with it, and so asked again.
 var refreshWaits = []time.Duration{2 * time.Second, 3 * time.Second, 6 * time.Second, 12 * time.Second, 30 * time.Second}
 
+// staleAfter is how old a comparison may be before Argo CD is asked for another, whatever it
+// says: it compares every 3 minutes by itself, unless its controller is down.
+const staleAfter = 4 * time.Minute
+
 // failedWait is until an Application is asked for again that could not be looked at.
 const failedWait = 10 * time.Second
 
@@ -36,12 +40,14 @@ type place struct {
 	memory  rollout.Memory
 	verdict rollout.Verdict // of the last whole look; the zero value before
 	missing int             // looks in a row that found no Application
+	missed  time.Time       // of the first of them
 	makes   bool            // other Applications, besides what else it has
 	other   bool            // it does not read the file, as its whole body shows: it is not asked again
 
 	failures int       // looks in a row that failed, of it alone
 	failed   string    // why the last did
 	compared time.Time // when Argo CD last did; zero when it does not say
+	fresh    time.Time // since when that is known, by this process's clock
 }
 
 // newPlace is one that is looked at at once.
@@ -100,6 +106,9 @@ func (p *place) judge(now time.Time) {
 	if p.lacks = p.stillLacks(verdict); lacksAny(p.lacks) {
 		p.due = now
 		return
+	}
+	if !verdict.State.Final() && !verdict.State.Stands() && now.Sub(p.fresh) >= min(staleAfter, p.of.how.Timeout/3) {
+		verdict.Wants.Refresh = true // does its controller run at all?
 	}
 	news := verdict.State != p.verdict.State || verdict.Revision != p.verdict.Revision
 	p.verdict, p.look, p.failures = verdict, nil, 0

@@ -150,7 +150,7 @@ func TestAnApplicationThatIsDeletedToMove(t *testing.T) {
 		s.expect(id, gitops.RolloutHealthy, "")
 		s.hubs[0].tune("api", func(a *app) { a.change = deleting })
 		id = s.write("api", "1.0.1")
-		s.pass(time.Minute)
+		s.pass(2 * time.Minute)
 		s.expect(id, gitops.RolloutGone, "the Application is being deleted")
 	})
 }
