@@ -70,7 +70,7 @@ func (p *place) begin(a *rollout.Application, now time.Time) {
 		}
 		return
 	}
-	p.look = &rollout.Look{Application: a, Sources: sources}
+	p.look = &rollout.Look{Now: now, Application: a, Sources: sources}
 }
 
 func isApplication(r rollout.Resource) bool {
@@ -104,7 +104,7 @@ func (p *place) notThere(a *rollout.Application, now time.Time) {
 		p.drop(now.Add(listBetween + time.Second))
 		return
 	}
-	p.look = &rollout.Look{Application: a}
+	p.look = &rollout.Look{Now: now, Application: a}
 	if a == nil {
 		p.judge(now)
 	}

@@ -39,6 +39,7 @@ type place struct {
 	lacks   rollout.Wants
 	memory  rollout.Memory
 	verdict rollout.Verdict // of the last whole look; the zero value before
+	bad     time.Time       // since when it was degraded, by the same look
 	missing int             // looks in a row that found no Application
 	missed  time.Time       // of the first of them
 	makes   bool            // other Applications, besides what else it has
@@ -98,9 +99,16 @@ func (p *place) lacking() ask {
 	return askWindows
 }
 
-// judge judges the look. One that lacks nothing any more is over.
+// lookOld is how long a look may take before it is made again: what Argo CD said is old by then.
+const lookOld = time.Minute
+
+// judge judges the look, as of when it began. One that lacks nothing any more is over.
 func (p *place) judge(now time.Time) {
-	p.look.Now, p.look.Containing = now, p.of.containing
+	if now.Sub(p.look.Now) > lookOld {
+		p.drop(now)
+		return
+	}
+	p.look.Containing = p.of.containing
 	var verdict rollout.Verdict
 	verdict, p.memory = rollout.Judge(p.of.subject(), *p.look, p.memory)
 	if p.lacks = p.stillLacks(verdict); lacksAny(p.lacks) {
@@ -110,7 +118,8 @@ func (p *place) judge(now time.Time) {
 	if !verdict.State.Final() && !verdict.State.Stands() && now.Sub(p.fresh) >= min(staleAfter, p.of.how.Timeout/3) {
 		verdict.Wants.Refresh = true // does its controller run at all?
 	}
-	news := verdict.State != p.verdict.State || verdict.Revision != p.verdict.Revision
+	news := verdict.State != p.verdict.State || verdict.Revision != p.verdict.Revision || p.memory.DegradedSince != p.bad
+	p.bad = p.memory.DegradedSince
 	p.verdict, p.look, p.failures = verdict, nil, 0
 	p.other = p.makes && verdict.Without // what deploys the update is to come of it
 	p.later(now, news)

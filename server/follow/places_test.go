@@ -174,6 +174,49 @@ func TestTrapWhatWasNotSeenIsNotKnown(t *testing.T) {
 	})
 }
 
+// A look counts for when Argo CD said it, however long the rest of it takes: two looks within
+// a second are no 20 s of Degraded because git was slow.
+func TestALookThatTakesLong(t *testing.T) {
+	play(t, func(s *site) {
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
+		id := s.write("api", "1.0.0")
+		s.pass(5 * time.Second)
+		s.hubs[0].tune("api", func(a *app) { a.change = func(a *rollout.Application) { a.Status.Health.Status = "Degraded" } })
+		for s.rollout(id).Reason == "" {
+			s.pass(100 * time.Millisecond)
+		}
+		s.git.mu.Lock()
+		s.git.slow = 19900 * time.Millisecond
+		s.git.mu.Unlock()
+		s.git.commit("other", "1")
+		s.hubs[0].pushed()
+		s.pass(time.Second + 500*time.Millisecond)
+		s.hubs[0].tune("api", func(a *app) { a.change, a.takes = nil, 0 })
+		s.pass(time.Minute)
+		s.expect(id, gitops.RolloutHealthy, "")
+	})
+}
+
+// kargo#60: Degraded that comes and goes at the pace of the looks is no 20 s in a row.
+func TestTrapAFlapAtThePaceOfTheLooks(t *testing.T) {
+	play(t, func(s *site) {
+		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
+		id := s.write("api", "1.0.0")
+		s.pass(2 * time.Minute)
+		for before := s.hubs[0].count("get"); s.hubs[0].count("get") == before; {
+			s.pass(100 * time.Millisecond)
+		}
+		s.pass(14 * time.Second)
+		for range 4 {
+			s.hubs[0].tune("api", func(a *app) { a.change = func(a *rollout.Application) { a.Status.Health.Status = "Degraded" } })
+			s.pass(3 * time.Second)
+			s.hubs[0].tune("api", func(a *app) { a.change = nil })
+			s.pass(12 * time.Second)
+		}
+		s.expect(id, gitops.RolloutProgressing, "")
+	})
+}
+
 // An instance that answers again is not said to be away, though what it says is a refusal.
 func TestAnInstanceThatRefusesAnswers(t *testing.T) {
 	play(t, func(s *site) {
