@@ -74,7 +74,12 @@ func (j *judgement) asLive(f forest, pods []Node, note string) Verdict {
 		switch w.match(m) {
 		case foreign:
 		case ours:
-			if missing := w.lacks(f, pods, m); missing != "" {
+			missing := w.lacks(f, pods, m)
+			if missing != "" && w.holds != "" {
+				j.after.ProgressingSince = earlier(j.before.ProgressingSince, j.Now)
+				return is(gitops.RolloutPaused, missing+": "+w.Kind+" "+w.Name+" keeps its old pods, "+w.holds)
+			}
+			if missing != "" {
 				return j.progressing(missing)
 			}
 			runs = true
