@@ -24,8 +24,13 @@ func (p *place) answered(what ask, now time.Time, set func(now time.Time), err e
 		}
 	case code == gitops.NotFound && (what == askApplication || what == askRefresh):
 		p.notThere(nil, now)
-	case p.instance.failed != nil || errors.Is(err, ErrNotCompared): // which is the instance's trouble
+	case errors.Is(err, ErrNotCompared):
 		p.interrupted()
+		p.drop(now.Add(waits[0]))
+	case p.instance.failed != nil && !p.alone: // which is the instance's trouble, unless it answers of others
+		p.interrupted()
+		p.unread++
+		p.unreadAt = now
 		p.drop(now.Add(waits[0]))
 	default:
 		p.interrupted()

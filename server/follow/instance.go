@@ -36,6 +36,8 @@ type instance struct {
 	hung   int       // refreshes in a row that Argo CD took and did not carry out
 	failed error     // the last failure of the instance; nil when it answers
 	since  time.Time // of the first in a row
+
+	answered time.Time // when it last did
 }
 
 // nextList is when the Applications are to be listed.
@@ -63,13 +65,16 @@ func (i *instance) learnt(began, now time.Time, err error) {
 	i.listed, i.listDue, i.listWant = began, now.Add(listEvery), false
 }
 
-// ended notes the end of a request.
-func (i *instance) ended(what ask, now time.Time, err error) {
+// ended notes the end of a request. A failure may be known to be of one Application alone.
+func (i *instance) ended(what ask, now time.Time, err error, alone bool) {
 	i.pace.end(what == askRefresh)
 	var known *gitops.Error
 	switch {
 	case errors.As(err, &known) && known.RetryAfter > 0:
 		i.pace.until = now.Add(known.RetryAfter)
+		if alone {
+			return
+		}
 		if i.failed == nil {
 			i.since = now
 		}
@@ -77,9 +82,9 @@ func (i *instance) ended(what ask, now time.Time, err error) {
 	case errors.Is(err, ErrNotCompared):
 		i.hung++
 	case gitops.CodeOf(err) == gitops.NotFound, gitops.CodeOf(err) == gitops.Forbidden, gitops.CodeOf(err) == gitops.Rejected:
-		i.failed = nil // it answers
+		i.failed, i.answered = nil, now // it answers
 	case err == nil:
-		i.failed = nil
+		i.failed, i.answered = nil, now
 		if what == askRefresh {
 			i.hung = 0
 		}

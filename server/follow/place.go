@@ -46,6 +46,9 @@ type place struct {
 	other   bool            // it does not read the file, as its whole body shows: it is not asked again
 
 	failures int       // looks in a row that failed, of it alone
+	unread   int       // looks in a row that failed as if it were the instance's trouble
+	unreadAt time.Time // of the last
+	alone    bool      // they are of it alone
 	failed   string    // why the last did
 	compared time.Time // when Argo CD last did; zero when it does not say
 	fresh    time.Time // since when that is known, by this process's clock
@@ -120,7 +123,7 @@ func (p *place) judge(now time.Time) {
 	}
 	news := verdict.State != p.verdict.State || verdict.Revision != p.verdict.Revision || p.memory.DegradedSince != p.bad
 	p.bad = p.memory.DegradedSince
-	p.verdict, p.look, p.failures = verdict, nil, 0
+	p.verdict, p.look, p.failures, p.unread, p.alone = verdict, nil, 0, 0, false
 	p.other = p.makes && verdict.Without // what deploys the update is to come of it
 	p.later(now, news)
 }
@@ -187,6 +190,17 @@ func (p *place) standing(now time.Time) gitops.RolloutPlace {
 		at.State, at.Reason = gitops.RolloutUnknown, p.notCompared()
 	}
 	return at
+}
+
+// unreadMost is how many looks may fail before an instance that answers of others is taken to be
+// well.
+const unreadMost = 3
+
+// isAlone reports whether a failure is of this Application: the instance has answered of others
+// between two. It is until it can be read.
+func (p *place) isAlone() bool {
+	p.alone = p.alone || p.unread >= unreadMost && p.instance.answered.After(p.unreadAt)
+	return p.alone
 }
 
 // hangs reports whether it waits for a comparison that Argo CD does not make.

@@ -234,3 +234,29 @@ func TestAnInstanceThatRefusesAnswers(t *testing.T) {
 		}
 	})
 }
+
+// An Application of which Argo CD answers nothing but errors is unknown, though Argo CD answers
+// of others, which it does not delay.
+func TestAnApplicationThatCannotBeRead(t *testing.T) {
+	play(t, func(s *site) {
+		s.hubs[0].deploy("web")
+		s.follow("web", time.Hour)
+		s.hubs[0].tune("api", func(a *app) { a.err = away(gitops.Unavailable, "answers with status 500") })
+		s.hubs[0].tune("web", func(a *app) { a.takes = 2 * time.Hour })
+		id, web := s.write("api", "1.0.0"), s.write("web", "1.0.0")
+		s.pass(20 * time.Minute)
+		s.expect(id, gitops.RolloutUnknown, "answers with status 500")
+		s.expect(web, gitops.RolloutProgressing, "")
+		if got := s.path(web); len(got) > len("waiting progressing unknown progressing") {
+			t.Errorf("web was %s", got)
+		}
+		s.hubs[0].tune("web", func(a *app) { a.takes = 0 })
+		s.pass(20 * time.Second)
+		s.expect(web, gitops.RolloutHealthy, "")
+		s.pass(time.Hour)
+		s.expect(id, gitops.RolloutUnknown, "answers with status 500")
+		s.hubs[0].tune("api", func(a *app) { a.err = nil })
+		s.pass(70 * time.Second)
+		s.expect(id, gitops.RolloutHealthy, "")
+	})
+}

@@ -72,7 +72,7 @@ func (l *leader) revertDue() (wait time.Duration) {
 		return revertWait
 	}
 	r.asking = true
-	l.start(nil, askRevert, func(ctx context.Context) (func(time.Time), error) {
+	l.start(nil, nil, askRevert, func(ctx context.Context) (func(time.Time), error) {
 		err := l.Reverter.Revert(ctx, r.update)
 		return func(now time.Time) { l.reverted(r, now, err) }, err
 	})
