@@ -1,6 +1,7 @@
 package follow_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -258,5 +259,40 @@ func TestAnApplicationThatCannotBeRead(t *testing.T) {
 		s.hubs[0].tune("api", func(a *app) { a.err = nil })
 		s.pass(70 * time.Second)
 		s.expect(id, gitops.RolloutHealthy, "")
+	})
+}
+
+// 500 rollouts at an instance that hangs hold up none at another: it has its verdict at once.
+func TestFiveHundredAtAnInstanceThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 2)
+		s.hubs[0].deploy("here")
+		s.follow("here", 5*time.Minute)
+		var ids [500]string
+		for n := range ids {
+			name := fmt.Sprint("app-", n)
+			s.hubs[1].deploy(name)
+			s.follow(name, 5*time.Minute)
+		}
+		defer s.start("this")()
+		s.pass(time.Second)
+		s.hubs[1].set(func() { s.hubs[1].lost = true })
+		s.hubs[1].set(func() { s.hubs[1].hangs = true })
+		for n := range ids {
+			ids[n] = s.write(fmt.Sprint("app-", n), "1.0.0")
+		}
+		here := s.write("here", "1.0.0")
+		s.pass(5 * time.Second)
+		s.expect(here, gitops.RolloutHealthy, "")
+		s.pass(20 * time.Minute)
+		for _, id := range ids {
+			s.expect(id, gitops.RolloutUnknown, "it does not answer")
+		}
+		s.hubs[1].set(func() { s.hubs[1].hangs = false })
+		s.pass(5 * time.Minute)
+		for _, id := range ids {
+			s.expect(id, gitops.RolloutHealthy, "")
+		}
+		s.check()
 	})
 }
