@@ -110,11 +110,11 @@ func reaching(c config.Config) config.Config {
 
 // The rules and keys of every example compile; their secrets are not here.
 func TestReferenceExamplesCompile(t *testing.T) {
-	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t)+document(t, "security.md")+document(t, "holds.md"), -1)
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(reference(t)+document(t, "security.md")+document(t, "holds.md")+document(t, "follow-through.md")+document(t, "notifications.md"), -1)
 	for _, m := range examples {
 		text := m[1]
 		for _, must := range []string{"store: sqlite:///t.db", "manifests: {url: 'https://git.example/m.git'}", "sources: {github: {secretFiles: [x]}}",
-			"environments: {dev: {tags: {match: x}}}", "apps: {api: {repository: registry.example/api}}"} {
+			"environments: {dev: {tags: {match: x}}, prod: {tags: {match: x}}}", "argocd: [{url: 'https://argocd.example', tokenFile: x, projects: [myshop, team-a]}]", "apps: {api: {repository: registry.example/api}}"} {
 			if name, _, _ := strings.Cut(must, ":"); !strings.Contains("\n"+text, "\n"+name+":") {
 				text += must + "\n"
 			}

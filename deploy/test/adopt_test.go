@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/yaml"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
@@ -35,7 +37,7 @@ func TestAdopt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"aws", "docker", "gh", "git", "helm", "kubectl", "make", "terraform"} {
+	for _, name := range []string{"argocd", "aws", "docker", "gh", "git", "helm", "kubectl", "make", "terraform"} {
 		if err := os.Symlink(stub, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +55,7 @@ func TestAdopt(t *testing.T) {
 	write(t, elsewhere, map[string]string{"app.pem": exampleSecret(t, pem)})
 	helm := tool(t, "helm").Path
 	// What the reader downloads is copied, and the server at its end is the reader's.
-	steps := strings.NewReplacer("\ntallyman status\n", "\ntallyman status --help > /dev/null\n",
+	steps := strings.NewReplacer("\ntallyman status\ntallyman verify myshop-api --env dev\n", "\ntallyman status --help > /dev/null\ntallyman verify myshop-api --env dev --help > /dev/null\n",
 		"cp -r \"$DEPLOY/argocd\" argocd\n", "cp -r \"$DEPLOY/argocd\" argocd\ncp \"$ADOPT_PEM\" \"$SECRETS/argocd.pem\"\nprintf %s secret-from-github > \"$SECRETS/argocd-client-secret\"\n").Replace(adoptScript(t))
 	temporary, home := t.TempDir(), t.TempDir()
 	command := exec.Command("bash", "-euo", "pipefail", "-c", steps)
@@ -79,7 +81,9 @@ func TestAdopt(t *testing.T) {
 	}
 	for _, call := range []string{
 		`terraform -chdir=terraform/examples/myshop apply`,
+		`TF_VAR_cluster_arn=arn:aws:eks:ap-northeast-2:123456789012:cluster/myshop`,
 		`helm test tallyman --namespace tallyman --logs`,
+		`argocd --core proj role create-token myshop tallyman --expires-in 2160h --token-only`,
 		`"url": "https://argocd.myshop.example/api/webhook"`,
 		`"id": 4711`,
 		`gh variable set AWS_ROLE --repo myshop/myshop-api --body arn:aws:iam::123456789012:role/myshop-api-build`,
@@ -106,7 +110,7 @@ func TestAdopt(t *testing.T) {
 // are given or make.
 func noSecrets(t *testing.T, dir string) {
 	t.Helper()
-	secret := regexp.MustCompile(`PRIVATE KEY|secret-from-github|^[0-9a-f]{64}\s*$`)
+	secret := regexp.MustCompile(`PRIVATE KEY|secret-from-github|token-of-argocd|^[0-9a-f]{64}\s*$`)
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() || strings.Contains(path, "/tallyman/deploy/test/") {
 			return err
@@ -168,6 +172,7 @@ func checkRendered(t *testing.T, dir string) {
 	manifests := decode(t, string(rendered))
 	config := objects(manifests, "ConfigMap")[0].typed.(*corev1.ConfigMap).Data["tallyman.yaml"]
 	checkConfig(t, config)
+	checkFollowed(t, config, manifests)
 	checkRoutes(t, manifests)
 	script := adoptScript(t)
 	pod, _ := objects(manifests, "StatefulSet")[0].pod(t)
@@ -187,5 +192,44 @@ func checkRendered(t *testing.T, dir string) {
 				t.Errorf("the Secret %s has no key %s", volume.Secret.SecretName, key)
 			}
 		}
+	}
+}
+
+// checkFollowed sees that after the last step tallyman can ask every place that
+// `tallyman verify` compares: a registry whose images are looked at, and Argo CD,
+// as the role that project.yaml has, on a port that the NetworkPolicy leaves open.
+func checkFollowed(t *testing.T, text string, manifests []manifest) {
+	t.Helper()
+	var config struct {
+		ArgoCD []struct {
+			URL      string
+			Projects []string
+		} `json:"argocd"`
+		Environments map[string]struct {
+			Image *struct{}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+		t.Fatal(err)
+	}
+	if len(config.ArgoCD) != 1 || config.ArgoCD[0].URL != "https://argocd.myshop.example" || !slices.Equal(config.ArgoCD[0].Projects, []string{"myshop"}) {
+		t.Errorf("Argo CD is asked as %+v", config.ArgoCD)
+	}
+	for _, name := range []string{"dev", "staging", "prod"} {
+		if config.Environments[name].Image == nil {
+			t.Errorf("images are not looked at in %s", name)
+		}
+	}
+	open := false
+	for _, rule := range objects(manifests, "NetworkPolicy")[0].typed.(*networkingv1.NetworkPolicy).Spec.Egress {
+		for _, port := range rule.Ports {
+			open = open || port.Port.IntValue() == 443 && len(rule.To) == 0
+		}
+	}
+	if !open {
+		t.Error("the NetworkPolicy lets nothing out to port 443")
+	}
+	if !strings.Contains(read(t, "argocd/project.yaml"), "p, proj:myshop:tallyman, applications, get, myshop/*, allow\n") {
+		t.Error("the project has no role for the token")
 	}
 }

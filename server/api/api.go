@@ -178,7 +178,7 @@ func (a *API) Routes() []Route {
 		{http.MethodPost, "/api/v1/health", a.authorized(gitops.RightReport, a.health)},
 		{http.MethodGet, "/api/v1/freezes", a.allow(gitops.RightRead, a.freezes)},
 		{http.MethodGet, "/api/v1/why", a.allow(gitops.RightRead, a.why)},
-		{http.MethodGet, "/api/v1/verify", a.allow(gitops.RightRead, a.verify)},
+		{http.MethodGet, "/api/v1/verify", a.authorized(gitops.RightRead, a.verify)},
 		{http.MethodGet, "/api/v1/environments", a.allow(gitops.RightRead, a.environments)},
 		{http.MethodGet, "/api/v1/apps", a.allow(gitops.RightRead, a.apps)},
 		{http.MethodGet, "/api/v1/history", a.allow(gitops.RightRead, a.history)},

@@ -7,7 +7,8 @@ import (
 )
 
 // verify compares what the registry, the branch, Argo CD and the cluster say of an app in an
-// environment. A place that does not answer is in the answer, and is no error.
+// environment. A place that does not answer is in the answer, and is no error. It takes no turn:
+// it may wait for them longer than others wait for theirs, and its answer is small.
 func (a *API) verify(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	q := queryOf(r)
 	environment, app := q.text("environment"), q.text("app")

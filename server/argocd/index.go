@@ -63,7 +63,7 @@ func (x *Index) Find(ctx context.Context, m rollout.Manifest) (matches []Match, 
 	if err != nil && !x.complete() {
 		return nil, nil, err
 	}
-	if matches, near = x.match(m); len(matches) > 0 {
+	if matches, _ = x.match(m); len(matches) > 0 {
 		return matches, nil, nil
 	}
 	if err := x.list(ctx, missAfter); err != nil {

@@ -103,6 +103,8 @@ func (c *Config) checkNotifier(report reporter, field string, n Notifier) {
 		n.Webhook.check(report, field+".webhook")
 	case n.Slack.URLFile == "":
 		report(field+".slack.urlFile", "is missing: a file with the address of an incoming webhook of Slack")
+	case strings.Contains(n.Slack.URLFile, "://"): // paths stand in errors
+		report(field+".slack.urlFile", "must be the path of a file that holds the address, and not the address itself: that is a secret")
 	}
 	c.checkFrozen(report, field+".environments", n.Environments)
 	checkSome(report, field+".apps", n.Apps, "app")
@@ -130,8 +132,11 @@ func checkSome(report reporter, field string, names []string, one string) {
 }
 
 func (w NotifyWebhook) check(report reporter, field string) {
-	if w.SecretFile == "" {
+	switch {
+	case w.SecretFile == "":
 		report(field+".secretFile", "is missing: a file with the secret that messages are signed with")
+	case strings.HasPrefix(w.SecretFile, "whsec_"): // paths stand in errors
+		report(field+".secretFile", "must be the path of a file that holds the secret, and not the secret itself")
 	}
 	if w.URL == "" {
 		report(field+".url", "is missing: the receiver's https:// address")

@@ -128,8 +128,11 @@ func (r Rollout) check(report reporter, field string, asked bool) {
 // check checks one instance by itself.
 func (a ArgoCD) check(report reporter, field string) {
 	a.checkURL(report, field+".url")
-	if a.TokenFile == "" {
+	switch {
+	case a.TokenFile == "":
 		report(field+".tokenFile", "is missing: a file with the token of an account or a project role that may get applications")
+	case strings.HasPrefix(a.TokenFile, "eyJ"): // a JSON Web Token; paths stand in errors
+		report(field+".tokenFile", "must be the path of a file that holds the token, and not the token itself")
 	}
 	if len(a.Projects) == 0 {
 		report(field+".projects", "is missing: name the AppProjects whose Applications deploy what is written, such as [myshop]")

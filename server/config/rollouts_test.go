@@ -83,6 +83,7 @@ func TestRolloutsThatAreRefused(t *testing.T) {
 		"a query":              {one("https://argocd.example?x=1"), `argocd[0].url: must end before ? and #, not "https://argocd.example?x=1"`},
 		"an empty query":       {one("https://argocd.example?"), "argocd[0].url: must end before ? and #"},
 		"a fragment":           {one("https://argocd.example#x"), "argocd[0].url: must end before ? and #"},
+		"a token":              {argocd("[{url: 'https://argocd.example', tokenFile: eyJs3cret.e30.x, projects: [a]}]"), "argocd[0].tokenFile: must be the path of a file that holds the token, and not the token itself"},
 		"no token":             {argocd("[{url: 'https://argocd.example', projects: [a]}]"), "argocd[0].tokenFile: is missing: a file with the token of an account or a project role that may get applications"},
 		"no project":           {argocd("[{url: 'https://argocd.example', tokenFile: /t}]"), "argocd[0].projects: is missing: name the AppProjects whose Applications deploy what is written, such as [myshop]"},
 		"an empty list":        {argocd("[{url: 'https://argocd.example', tokenFile: /t, projects: []}]"), "argocd[0].projects: is missing"},

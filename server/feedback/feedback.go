@@ -121,18 +121,9 @@ func New(c Config) *Follower { return &Follower{c} }
 
 // Run follows until ctx ends, whenever no other replica does.
 func (f *Follower) Run(ctx context.Context) {
-	failing := false
-	for ctx.Err() == nil {
-		held, err := lease.Claim(ctx, f.Store, f.Holder, job, leaseTime, f.Now)
-		if held != nil {
-			f.lead(ctx, held)
-		}
-		if err != nil && !failing && ctx.Err() == nil {
-			f.Logger.Warn("lease of the feedback not claimed, retrying", slog.String("error", err.Error()))
-		}
-		failing = err != nil
-		pause(ctx, claimEvery)
-	}
+	lease.Job{
+		Store: f.Store, Holder: f.Holder, Name: job, Length: leaseTime, Every: claimEvery, Who: "the feedback", Logger: f.Logger, Now: f.Now,
+	}.Run(ctx, f.lead)
 }
 
 // lead follows as long as the lease is this replica's.
@@ -145,7 +136,7 @@ func (f *Follower) lead(ctx context.Context, held *lease.Lease) {
 		if !ok {
 			return
 		}
-		pause(ctx, min(wait, rest))
+		lease.Pause(ctx, min(wait, rest))
 		if wait -= rest; wait > 0 {
 			timer := time.NewTimer(wait)
 			select {
@@ -155,15 +146,5 @@ func (f *Follower) lead(ctx context.Context, held *lease.Lease) {
 			}
 			timer.Stop()
 		}
-	}
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

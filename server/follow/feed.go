@@ -77,8 +77,10 @@ func (l *leader) changed(ctx context.Context, u gitops.Update, ofRollout bool) e
 	}
 	f := l.open[u.ID]
 	switch {
-	case f != nil && u.Rollout != nil && f.how.By == ByReports:
+	case f != nil && ofRollout && f.how.By == ByReports:
 		l.reported(f, *u.Rollout)
+	case f == nil && ofRollout && how.By == ByReports && isReported(*u.Rollout): // while none followed it
+		l.count(u, *u.Rollout)
 	case f != nil || known && how.By == "":
 	case u.Rollout == nil || u.Rollout.By != string(ByArgoCD):
 		return l.add(ctx, u)
@@ -92,6 +94,12 @@ func (l *leader) reported(f *followed, r gitops.Rollout) {
 	if r.State.Final() {
 		l.ended(f)
 	}
+}
+
+// isReported reports whether a rollout ended by what others reported: what a follower records of
+// it is none of these.
+func isReported(r gitops.Rollout) bool {
+	return r.By != string(ByArgoCD) && (r.State == gitops.RolloutHealthy || r.State == gitops.RolloutDegraded || r.State == gitops.RolloutSyncFailed)
 }
 
 // add begins to follow an update, unless it is followed.

@@ -64,18 +64,9 @@ func New(c Config) *Follower { return &Follower{c} }
 
 // Run follows until ctx ends, whenever no other replica does.
 func (f *Follower) Run(ctx context.Context) {
-	failing := false
-	for ctx.Err() == nil {
-		held, err := lease.Claim(ctx, f.Store, f.Holder, job, leaseTime, f.Now)
-		if held != nil {
-			f.lead(ctx, held)
-		}
-		if err != nil && !failing && ctx.Err() == nil {
-			f.Logger.Warn("lease of the follower not claimed, retrying", slog.String("error", err.Error()))
-		}
-		failing = err != nil
-		pause(ctx, claimEvery)
-	}
+	lease.Job{
+		Store: f.Store, Holder: f.Holder, Name: job, Length: leaseTime, Every: claimEvery, Who: "the follower", Logger: f.Logger, Now: f.Now,
+	}.Run(ctx, f.lead)
 }
 
 // lead follows as long as the lease is this replica's.
@@ -114,15 +105,5 @@ func (l *leader) wait(ctx context.Context, changed <-chan struct{}, most time.Du
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

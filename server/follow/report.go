@@ -60,7 +60,12 @@ func (l *leader) reportBatch(ctx context.Context, all []*followed, reports []que
 		return true, err
 	}
 	for n, f := range all {
-		if f.kept = stored[n]; f.kept.State.Final() {
+		f.kept = stored[n]
+		switch {
+		case !f.kept.State.Final():
+		case f.how.By == ByReports && f.kept.State != reports[n].Rollout.State: // reported meanwhile, which the feed will tell
+			l.remove(f)
+		default:
 			l.ended(f)
 		}
 	}
@@ -70,13 +75,18 @@ func (l *leader) reportBatch(ctx context.Context, all []*followed, reports []que
 // ended tells of a verdict that the store has.
 func (l *leader) ended(f *followed) {
 	l.remove(f)
-	l.Recorder.Ended(f.update, f.kept)
+	l.count(f.update, f.kept)
+}
+
+// count counts a verdict, and logs it.
+func (l *leader) count(u gitops.Update, r gitops.Rollout) {
+	l.Recorder.Ended(u, r)
 	level := slog.LevelInfo
-	if f.kept.State.Failed() {
+	if r.State.Failed() {
 		level = slog.LevelWarn
 	}
-	l.Logger.Log(context.Background(), level, "rollout "+string(f.kept.State), slog.String("update", f.update.ID), slog.String("environment", f.update.Environment),
-		slog.String("app", f.update.App), slog.String("tag", f.update.Tag), slog.String("reason", f.kept.Reason))
+	l.Logger.Log(context.Background(), level, "rollout "+string(r.State), slog.String("update", u.ID), slog.String("environment", u.Environment),
+		slog.String("app", u.App), slog.String("tag", u.Tag), slog.String("reason", r.Reason))
 }
 
 // news reports whether the store has something else. Of a rollout that others report only

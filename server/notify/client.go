@@ -71,10 +71,7 @@ func (c *Client) post(ctx context.Context, address *url.URL, header http.Header,
 		return answer{}, unreachable(ctx, address.Host, err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return answer{}, unreachable(ctx, address.Host, err)
-	}
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer)) // the status says what counts, also where the rest is lost
 	a := answer{status: response.StatusCode, body: string(text), host: address.Host, retryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
 	if to, err := response.Location(); err == nil {
 		a.location = to.Host

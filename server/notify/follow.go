@@ -63,18 +63,10 @@ func (f *follower) job() string { return "notify/" + f.Name }
 
 // run follows until ctx ends, whenever no other replica does.
 func (f *follower) run(ctx context.Context) {
-	failing := false
-	for ctx.Err() == nil {
-		held, err := lease.Claim(ctx, f.Store, f.Holder, "job/"+f.job(), leaseTime, f.Now)
-		if held != nil {
-			f.lead(ctx, held)
-		}
-		if err != nil && !failing && ctx.Err() == nil {
-			f.Logger.Warn("lease of the notifier not claimed, retrying", slog.String("notifier", f.Name), slog.String("error", err.Error()))
-		}
-		failing = err != nil
-		pause(ctx, claimEvery)
-	}
+	lease.Job{
+		Store: f.Store, Holder: f.Holder, Name: "job/" + f.job(), Length: leaseTime, Every: claimEvery,
+		Who: "the notifier", Logger: f.Logger.With(slog.String("notifier", f.Name)), Now: f.Now,
+	}.Run(ctx, f.lead)
 }
 
 // lead follows as long as the lease is this replica's.
@@ -87,12 +79,12 @@ func (f *follower) lead(ctx context.Context, held *lease.Lease) {
 		if !ok {
 			return
 		}
-		pause(ctx, min(wait, rest))
+		lease.Pause(ctx, min(wait, rest))
 		if wait -= rest; wait <= 0 {
 			continue
 		}
 		if f.next != nil {
-			pause(ctx, wait) // what happens meanwhile comes after it
+			lease.Pause(ctx, wait) // what happens meanwhile comes after it
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -116,10 +108,14 @@ func (f *follower) step(ctx context.Context) (wait time.Duration, ok bool) {
 		f.Logger.Warn("another replica may notify now: the lease was lost", slog.String("notifier", f.Name))
 		return 0, false
 	}
-	if err := f.read(ctx); err != nil {
+	more, err := f.read(ctx)
+	if err != nil {
 		return f.storeFailed(ctx, err), true
 	}
 	wait, err = f.tell(ctx)
+	if more {
+		wait = 0
+	}
 	if err == nil && f.Now().Sub(f.savedAt) >= saveEvery {
 		err = f.save(ctx)
 	}
@@ -221,14 +217,4 @@ func (f *follower) end(ctx context.Context) {
 	_ = f.save(saving) // else it is read again
 	f.lease.Release(ctx)
 	f.Recorder.Behind(f.Name, time.Time{})
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -203,6 +203,34 @@ func TestAnAnswerWithoutEnd(t *testing.T) {
 	}
 }
 
+// What a receiver says with its status is taken, whatever comes of the rest of its answer: else
+// one that never ends it would have the first message for a day, and no other.
+func TestAnAnswerThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	line, _ := newSecret()
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		if r.URL.Path == "/refuses" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		_, _ = io.WriteString(w, "ok")
+		_ = http.NewResponseController(w).Flush()
+		if r.URL.Path == "/hangs" {
+			<-release
+		}
+	}))
+	defer server.Close()
+	defer close(release)
+	for path, refused := range map[string]bool{"/cut": false, "/hangs": false, "/refuses": true} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		if err := hook(t, server.URL+path, file(t, line)).Send(ctx, notify.Message{}); (gitops.CodeOf(err) == gitops.Rejected) != refused || err == nil == refused {
+			t.Errorf("%s: %v", path, err)
+		}
+		cancel()
+	}
+}
+
 // A receiver that hangs is given up; one that is not there, or speaks no HTTP, is said without
 // its address.
 func TestReceiversThatDoNotAnswer(t *testing.T) {

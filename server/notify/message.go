@@ -249,7 +249,5 @@ func linkOf(kind Kind, u Update) string {
 	return cmp.Or(u.CommitURL, u.PullRequest)
 }
 
-// line bounds a text of others, and makes it one line.
-func line(text string) string {
-	return gitops.Clip(strings.Join(strings.Fields(text), " "), 600)
-}
+// line bounds a text of others, such as Argo CD's, and makes it one line that reads as it is.
+func line(text string) string { return gitops.OneLine(text, 600) }

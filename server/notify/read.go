@@ -8,28 +8,29 @@ import (
 	"github.com/tallyman-dev/tallyman/gitops"
 )
 
-// read goes on in the feed until something is to be told, unless something is already.
-func (f *follower) read(ctx context.Context) error {
+// read goes on in the feed until something is to be told, unless something is already. It may
+// end before: then there is more to read at once.
+func (f *follower) read(ctx context.Context) (more bool, err error) {
 	if !f.begun {
 		if err := f.begin(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for range pagesAtOnce {
 		if f.next != nil {
-			return nil
+			return false, nil
 		}
 		changes, err := f.Store.Changes(ctx, f.cursor, pageSize)
 		if gitops.CodeOf(err) == gitops.Invalid {
-			return f.beginAtLatest(ctx, err)
+			return false, f.beginAtLatest(ctx, err)
 		}
 		if err != nil || len(changes) == 0 {
-			return err
+			return false, err
 		}
 		for _, c := range changes {
 			m, err := f.message(ctx, c)
 			if err != nil {
-				return err
+				return false, err
 			}
 			if m != nil {
 				f.next = &message{Message: *m, cursor: c.Cursor}
@@ -38,7 +39,7 @@ func (f *follower) read(ctx context.Context) error {
 			f.cursor = c.Cursor
 		}
 	}
-	return nil
+	return f.next == nil, nil
 }
 
 // checkpoint is what is kept for the next one who follows.

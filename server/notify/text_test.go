@@ -87,7 +87,7 @@ func TestSlackTextIsEscaped(t *testing.T) {
 // kind says what happened.
 func TestTextsAreBounded(t *testing.T) {
 	t.Parallel()
-	if text := textOf(t, "{{.Reason}}|", "one\ntwo\r\n\tthree\x1b[31m", nil); text != "one two three?[31m|" {
+	if text := textOf(t, "{{.Reason}}|", "one\ntwo\r\n\tthree\x1b[31m \u202efour\u2028five", nil); text != "one two three [31m four five|" {
 		t.Errorf("%q", text)
 	}
 	long := textOf(t, strings.Repeat("{{.Reason}}", 300), strings.Repeat("é", 2000), nil)
@@ -99,6 +99,30 @@ func TestTextsAreBounded(t *testing.T) {
 			t.Errorf("%s: %q", template, text)
 		}
 	}
+}
+
+// A title names no more than a person reads, of a hold of a hundred apps, too. The message has
+// them all.
+func TestTheTitleOfAHoldOfManyApps(t *testing.T) {
+	play(t, func(w *world) {
+		ops := everything("ops")
+		var err error
+		ops.Text, err = notify.ParseText(`{{if eq .Kind "failed"}}x{{end}}`, nil)
+		w.must(err)
+		p := w.start("this", ops)
+		defer p.Stop()
+		apps := make([]string, gitops.MaxHoldNames)
+		for i := range apps {
+			apps[i] = fmt.Sprintf("app-%02d-%s", i, strings.Repeat("x", 90))
+		}
+		w.place(gitops.Hold{Kind: gitops.HoldStop, Environments: []string{"prod"}, Apps: apps})
+		w.pass(time.Second)
+		m := w.receiver("ops").newest()
+		want := strings.Join(apps[:5], ", ") + " and 95 more in prod: writing is stopped"
+		if m.Title != want || m.Text != want || len(m.Hold.Apps) != len(apps) {
+			t.Errorf("%d apps: %s", len(m.Hold.Apps), m.Text)
+		}
+	})
 }
 
 // Texts of updates say what happened, to what, where, why and where to look.

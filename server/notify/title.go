@@ -41,11 +41,11 @@ var degraded = map[gitops.RolloutState]string{
 func titleOfHold(h Hold) string {
 	where := "every environment"
 	if len(h.Environments) > 0 {
-		where = strings.Join(h.Environments, ", ")
+		where = some(h.Environments)
 	}
 	of := where
 	if len(h.Apps) > 0 {
-		of = strings.Join(h.Apps, ", ") + " in " + where
+		of = some(h.Apps) + " in " + where
 	}
 	if h.Lifted {
 		return liftedTitle(h, of)
@@ -63,6 +63,15 @@ func titleOfHold(h Hold) string {
 		return fmt.Sprintf("tag %s of %s is marked as bad", h.Tag, of)
 	}
 	return of + ": writing is stopped"
+}
+
+// some are as many of the names as a person reads.
+func some(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func liftedTitle(h Hold, of string) string {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops/policy"
+	"github.com/tallyman-dev/tallyman/server/lease"
 )
 
 // How often one host is asked. Nobody says what ECR takes of DescribeImages; it is shared
@@ -31,7 +32,7 @@ type pace struct {
 // wait returns when the next request may be sent, or ctx has ended.
 func (p *pace) wait(ctx context.Context) error {
 	if d := time.Until(p.next); d > 0 {
-		pause(ctx, d)
+		lease.Pause(ctx, d)
 	}
 	return ctx.Err()
 }

@@ -147,7 +147,7 @@ func (p *Poller) Run(ctx context.Context) {
 				p.Logger.Warn("lease of the poll not claimed, retrying", slog.String("error", err.Error()))
 			}
 		}
-		pause(ctx, claimEvery+p.jitter(claimEvery))
+		lease.Pause(ctx, claimEvery+p.jitter(claimEvery))
 	}
 }
 
@@ -188,16 +188,6 @@ func (p *Poller) keep(ctx context.Context, held *lease.Lease) bool {
 		p.Logger.Warn("another replica may poll now: the lease was lost")
 	}
 	return false
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // jitter is up to a tenth of an interval, so that many do not ask at the same moment.

@@ -54,6 +54,9 @@ import (
 //     version that was ever accepted in its environment, and its first scan orders nothing.
 //     Nothing that was written once comes back by a poll. The highest of what no event
 //     told of is ordered in the end. An environment that polls nothing gets nothing from polls.
+//   - What is said to run has run since it was accepted, and what is said to have failed cannot run.
+//     A rollout that is over stays as it is, and in the end each is over; what was written last of an
+//     app is healthy where it can run.
 //   - A request of a person's that comes twice is one act.
 //   - In the end every accepted update has ended, what was blocked too, and the tags on
 //     the branch are those of the last updates: of pushes where tags are versions,

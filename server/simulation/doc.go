@@ -17,11 +17,14 @@
 // force and delete its branches, at any moment and right before a call of a replica; the forge limits,
 // hangs, and fails before or after it did what it was asked for. In the end each of its updates has
 // ended or is in an open pull request that agrees with it, and people merge or close all of these.
+// In some environments what is written is followed into a cluster, whose Argo CD hears of pushes or does
+// not, swallows refreshes, refuses or hangs for a while, and shows for a moment what was there before; some
+// tags cannot be applied, or do not run, and the health of others flaps.
 //
 // # What is real
 //
 // The receivers with their signatures, the policy, the lanes, the room that inspects
-// images, the poll, the manifest writer, the room of pull requests with its topic branches, and the
+// images, the poll, the follower with its verdicts, the manifest writer, the room of pull requests with its topic branches, and the
 // sweep of missed deliveries are the service's own. Around them stand a network that is an
 // http.RoundTripper in front of a small and strict git server over real git objects, a forge in
 // memory over the same objects, and a store: one in memory that passes the suite which the real

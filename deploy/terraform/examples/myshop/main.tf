@@ -32,6 +32,12 @@ variable "eventbridge_key_secret_arn" {
   default     = null
 }
 
+variable "cluster_arn" {
+  description = "The EKS cluster that tallyman runs in. Without it tallyman's pod gets no role, and looks at no images."
+  type        = string
+  default     = null
+}
+
 module "images" {
   source = "../../ecr"
 
@@ -47,6 +53,14 @@ module "build_role" {
   owner_id            = "81234567"  # gh api repos/myshop/myshop-api --jq .owner.id
   branches            = ["main"]
   tags                = ["v*"]
+  ecr_repository_arns = [module.images.repository_arn]
+}
+
+module "read_role" {
+  source = "../../ecr-read"
+  count  = var.cluster_arn == null ? 0 : 1
+
+  cluster_arn         = var.cluster_arn
   ecr_repository_arns = [module.images.repository_arn]
 }
 
