@@ -64,7 +64,10 @@ type Verdict struct {
 	State    gitops.RolloutState
 	Reason   string
 	Revision string // that was last compared with
-	Wants    Wants
+	// Without says that none of its workloads has an image of the update's repository: it may
+	// read the same files for something else.
+	Without bool
+	Wants   Wants
 }
 
 // Memory is what is kept of earlier looks at the same Application. The zero value is that of

@@ -46,14 +46,14 @@ func (j *judgement) runs(note string) Verdict {
 func (j *judgement) runsAnother(image string, after time.Duration) Verdict {
 	j.after.OtherSince = earlier(j.before.OtherSince, j.Now)
 	j.after.ProgressingSince = j.before.ProgressingSince
-	reason := "none of its workloads has the image " + j.Image
+	reason, without := "none of its workloads has the image "+j.Image, image == ""
 	if image != "" {
 		reason = j.notOurs(image)
 	}
 	if j.Now.Sub(j.after.OtherSince) >= after {
-		return is(gitops.RolloutDegraded, reason)
+		return Verdict{State: gitops.RolloutDegraded, Reason: reason, Without: without}
 	}
-	return is(gitops.RolloutProgressing, reason)
+	return Verdict{State: gitops.RolloutProgressing, Reason: reason, Without: without}
 }
 
 func (s Subject) notOurs(image string) string {
@@ -74,7 +74,12 @@ func (j *judgement) asLive(f forest, pods []Node, note string) Verdict {
 		switch w.match(m) {
 		case foreign:
 		case ours:
-			if missing := w.lacks(f, pods, m); missing != "" {
+			missing := w.lacks(f, pods, m)
+			if missing != "" && w.holds != "" {
+				j.after.ProgressingSince = earlier(j.before.ProgressingSince, j.Now)
+				return is(gitops.RolloutPaused, missing+": "+w.Kind+" "+w.Name+" keeps its old pods, "+w.holds)
+			}
+			if missing != "" {
 				return j.progressing(missing)
 			}
 			runs = true

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 )
 
@@ -10,6 +11,7 @@ type workload struct {
 	Managed
 	images []string // of its pods' template, in no order
 	idle   bool     // it is to have no pods now
+	holds  string   // what keeps its pods from being replaced until a person acts; "" where nothing does
 }
 
 // liveWorkloads reads the objects that name images. What cannot be read is left out.
@@ -37,9 +39,27 @@ func liveWorkloads(all []Managed) (workloads []workload) {
 		default: // such as a CronJob, which has pods now and then
 			w.idle = true
 		}
+		w.holds = updateHeld(m.Kind, live.Spec["updateStrategy"])
 		workloads = append(workloads, w)
 	}
 	return workloads
+}
+
+// updateHeld says by which update strategy old pods stay until a person acts: Argo CD calls such a
+// workload Healthy.
+func updateHeld(kind string, strategy any) string {
+	if kind != "StatefulSet" && kind != "DaemonSet" {
+		return ""
+	}
+	of, _ := strategy.(map[string]any)
+	if of["type"] == "OnDelete" {
+		return "its strategy is OnDelete"
+	}
+	rolling, _ := of["rollingUpdate"].(map[string]any)
+	if partition, _ := rolling["partition"].(float64); partition > 0 {
+		return fmt.Sprintf("its partition is %.0f", partition)
+	}
+	return ""
 }
 
 // deepest bounds how deep in an object images are looked for.

@@ -1,6 +1,7 @@
 package argocd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,6 +38,7 @@ func (c *Client) application(ctx context.Context, ref Ref, refresh bool) (a roll
 		if err := into(&a)(body); err != nil {
 			return err
 		}
+		a.Spec.Project = cmp.Or(a.Spec.Project, noProject)
 		// The worst error would be a verdict on another Application.
 		if got := (Ref{a.Spec.Project, a.Metadata.Namespace, a.Metadata.Name}); got.Name != ref.Name || got.Project != ref.Project || ref.Namespace != "" && got.Namespace != ref.Namespace {
 			return &wrongAnswerError{fmt.Sprintf("answers with Application %s", gitops.Clip(got.String(), maxQuoted))}

@@ -1,7 +1,9 @@
 package argocd
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -94,7 +96,8 @@ func (x *Index) listings() (all []*listing) {
 	return all
 }
 
-// list lists each project whose list is as old as that.
+// list lists each project whose list is as old as that. A project that cannot be listed, as
+// for want of a right, keeps no other from being listed.
 func (x *Index) list(ctx context.Context, age time.Duration) error {
 	select {
 	case x.turn <- struct{}{}:
@@ -102,6 +105,7 @@ func (x *Index) list(ctx context.Context, age time.Duration) error {
 		return x.client.stopped(request{what: "list of Applications"}, ctx.Err())
 	}
 	defer func() { <-x.turn }()
+	var failed error // the first
 	for _, project := range x.client.config.Projects {
 		x.mu.Lock()
 		known := x.projects[project]
@@ -111,15 +115,21 @@ func (x *Index) list(ctx context.Context, age time.Duration) error {
 		}
 		fresh, words := &listing{}, make(map[string]string)
 		err := x.client.list(ctx, project, func(a *rollout.Application) { fresh.entries = append(fresh.entries, compact(a, words)) })
-		if err != nil {
+		var fault *gitops.Error
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || !errors.As(err, &fault) || fault.RetryAfter > 0: // another would fare no better
 			return err
+		default:
+			failed = cmp.Or(failed, err)
+			continue
 		}
 		fresh.entries, fresh.at = slices.Clip(fresh.entries), time.Now()
 		x.mu.Lock()
 		x.projects[project] = fresh
 		x.mu.Unlock()
 	}
-	return nil
+	return failed
 }
 
 // compact keeps of an Application what a match needs. Words are the texts that many share.

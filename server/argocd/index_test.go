@@ -199,3 +199,37 @@ func TestALargeIndexIsSmall(t *testing.T) {
 		runtime.KeepAlive(x)
 	})
 }
+
+// A project that may not be listed keeps no other from being found, and a miss from counting.
+func TestAProjectThatMayNotBeListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.app("api", argocdtest.Behaviour{})
+		x := argocd.NewIndex(s.connect(argocd.Config{URL: "https://argocd.myshop.example", Projects: []string{"forbidden", "myshop"}, Via: s.argo}))
+		err := x.List(context.Background())
+		wants(t, err, gitops.Forbidden, "the token may not get Applications of project forbidden")
+		if matches, _ := x.Known(manifestOf("api")); len(matches) != 1 {
+			t.Errorf("found %v", matches)
+		}
+		time.Sleep(time.Minute)
+		if got := finds(x, "web"); got != string(gitops.Forbidden) {
+			t.Error(got)
+		}
+	})
+}
+
+// An Application that names no project is of the default one.
+func TestAnApplicationWithoutAProject(t *testing.T) {
+	s := newSite(t)
+	const app = `{"metadata":{"name":"api","namespace":"argocd"},"spec":{"project":""}}`
+	of := func(body string) *argocd.Client {
+		return s.connect(argocd.Config{URL: "https://argocd.myshop.example", Projects: []string{"default"}, Via: says(body)})
+	}
+	all, err := of(`{"items":[` + app + `]}`).Applications(context.Background())
+	if err != nil || len(all) != 1 || all[0].Spec.Project != "default" {
+		t.Errorf("%v, %v", all, err)
+	}
+	if _, err := of(app).Application(context.Background(), argocd.Ref{Project: "default", Namespace: "argocd", Name: "api"}, false); err != nil {
+		t.Error(err)
+	}
+}

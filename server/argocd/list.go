@@ -1,6 +1,7 @@
 package argocd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,9 @@ import (
 // leaves out those that it does not know, such as the revision: a list finds Applications,
 // and proves nothing of them.
 const listFields = "items.metadata.name,items.metadata.namespace,items.spec,items.status.sync.status,items.status.health"
+
+// noProject is the project of an Application that names none.
+const noProject = "default"
 
 // Applications lists the Applications of the projects: where each is, its spec, and as status
 // no more than the two words. Errors are [*gitops.Error]; a project without Applications that
@@ -41,6 +45,7 @@ func (c *Client) list(ctx context.Context, project string, each func(*rollout.Ap
 	}
 	err := c.get(ctx, r, func(body io.Reader) error {
 		return decodeList(body, func(a *rollout.Application) error {
+			a.Spec.Project = cmp.Or(a.Spec.Project, noProject)
 			if a.Metadata.Name == "" || a.Spec.Project != project {
 				got := Ref{a.Spec.Project, a.Metadata.Namespace, a.Metadata.Name}
 				return &wrongAnswerError{fmt.Sprintf("lists Application %s", gitops.Clip(got.String(), maxQuoted))}

@@ -1,6 +1,7 @@
 package follow_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -11,7 +12,7 @@ import (
 // hub is a follow.Argo.
 
 func (h *hub) List(ctx context.Context) error {
-	return h.call(ctx, "list", follow.Ref{}, func(*app) error { return nil })
+	return h.call(ctx, "list", follow.Ref{}, func(*app) error { return h.unlist })
 }
 
 func (h *hub) Find(file rollout.Manifest, application string) (found follow.Found) {
@@ -81,7 +82,7 @@ func (h *hub) Tree(ctx context.Context, ref follow.Ref) (tree *rollout.Tree, err
 	err = h.call(ctx, "tree", ref, func(a *app) error {
 		tree = &rollout.Tree{Nodes: []rollout.Node{
 			{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: a.name, UID: "1"},
-			{Kind: "Pod", Namespace: "shop", Name: a.name + "-1", UID: "2", Images: []string{imageOf(a.name) + ":" + a.tag}, Health: &rollout.Health{Status: "Healthy"}},
+			{Kind: "Pod", Namespace: "shop", Name: a.name + "-1", UID: "2", Images: []string{cmp.Or(a.image, imageOf(a.name)) + ":" + a.tag}, Health: &rollout.Health{Status: "Healthy"}},
 		}}
 		tree.Nodes[1].ParentRefs = append(tree.Nodes[1].ParentRefs, struct {
 			Group string `json:"group"`
@@ -96,7 +97,7 @@ func (h *hub) Tree(ctx context.Context, ref follow.Ref) (tree *rollout.Tree, err
 
 func (h *hub) Managed(ctx context.Context, ref follow.Ref) (managed []rollout.Managed, err error) {
 	err = h.call(ctx, "managed", ref, func(a *app) error {
-		live := fmt.Sprintf(`{"spec": {"replicas": 1, "template": {"spec": {"containers": [{"image": "%s:%s"}]}}}}`, imageOf(a.name), a.tag)
+		live := fmt.Sprintf(`{"spec": {"replicas": 1, "template": {"spec": {"containers": [{"image": "%s:%s"}]}}}}`, cmp.Or(a.image, imageOf(a.name)), a.tag)
 		managed = []rollout.Managed{{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: a.name, LiveState: live, TargetState: live}}
 		return nil
 	})

@@ -18,17 +18,18 @@ const gitWait = 5 * time.Second
 // is there.
 type answer struct {
 	instance *instance // nil of git
+	place    *place    // nil of a list, and of git
 	what     ask
 	err      error
 	take     func(now time.Time)
 }
 
 // start has a request made, and hands in what it came to.
-func (l *leader) start(i *instance, what ask, make func(ctx context.Context) (take func(now time.Time), err error)) {
+func (l *leader) start(i *instance, p *place, what ask, make func(ctx context.Context) (take func(now time.Time), err error)) {
 	l.asking.Go(func() {
 		take, err := make(l.asks)
 		select {
-		case l.answers <- answer{i, what, err, take}:
+		case l.answers <- answer{i, p, what, err, take}:
 		case <-l.asks.Done():
 		}
 	})
@@ -49,7 +50,7 @@ func (l *leader) takeAll() {
 // take takes one. What it means for whom it is about is its own to know.
 func (l *leader) take(a answer) {
 	if a.instance != nil {
-		a.instance.ended(a.what, l.Now(), a.err)
+		a.instance.ended(a.what, l.Now(), a.err, a.place != nil && a.err != nil && a.place.isAlone())
 	}
 	a.take(l.Now())
 }
@@ -72,7 +73,7 @@ func (l *leader) askDue() (wait time.Duration) {
 			}
 		}
 		if f.stood.IsZero() && f.how.By != "" {
-			wait = min(wait, max(f.deadline.Sub(now), rest))
+			wait = min(wait, max(f.deadline.Sub(now.Round(0).Add(l.lease.Ahead())), rest))
 		}
 	}
 	return wait
@@ -152,18 +153,15 @@ func (l *leader) nextOf(i *instance) (next *place, what ask, due time.Time) {
 func (l *leader) askList(i *instance) {
 	i.listing = true
 	began := l.Now()
-	l.start(i, askList, func(ctx context.Context) (func(time.Time), error) {
+	l.start(i, nil, askList, func(ctx context.Context) (func(time.Time), error) {
 		err := i.List(ctx)
 		return func(now time.Time) { l.learnt(i, began, now, err) }, err
 	})
 }
 
-// learnt takes a list.
+// learnt takes a list. What could be listed counts, though something else could not.
 func (l *leader) learnt(i *instance, began, now time.Time, err error) {
 	i.learnt(began, now, err)
-	if err != nil {
-		return
-	}
 	for _, f := range l.open {
 		if f.how.By == ByArgoCD {
 			f.found(i, now)
@@ -177,7 +175,7 @@ func (l *leader) askPlace(p *place, what ask) {
 		l.Recorder.Refreshed(p.instance.Name, cause)
 	}
 	i, ref := p.instance, p.ref
-	l.start(i, what, func(ctx context.Context) (func(time.Time), error) {
+	l.start(i, p, what, func(ctx context.Context) (func(time.Time), error) {
 		var set func(now time.Time)
 		var err error
 		switch what {
@@ -207,7 +205,7 @@ func (l *leader) askGit(p *place) {
 	p.asking = true
 	l.gits++
 	u, revision := p.of.update, p.lacks.Containing[0]
-	l.start(nil, askContaining, func(ctx context.Context) (func(time.Time), error) {
+	l.start(nil, nil, askContaining, func(ctx context.Context) (func(time.Time), error) {
 		c, err := l.Git.Containment(ctx, u, revision)
 		return func(now time.Time) {
 			l.gits--

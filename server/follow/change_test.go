@@ -12,13 +12,15 @@ import (
 
 var apiInProd = gitops.Place{Environment: "prod", App: "api"}
 
-// An Application that is removed is looked for once more, and is gone then.
+// An Application that is removed is looked for for a minute, and is gone then.
 func TestAnApplicationThatIsRemoved(t *testing.T) {
 	play(t, func(s *site) {
 		s.hubs[0].tune("api", func(a *app) { a.takes = time.Hour })
 		id := s.write("api", "1.0.0")
 		s.pass(5 * time.Second)
 		s.hubs[0].tune("api", func(a *app) { a.gone = true })
+		s.pass(50 * time.Second)
+		s.expect(id, gitops.RolloutProgressing, "")
 		s.pass(30 * time.Second)
 		s.expect(id, gitops.RolloutGone, "the Application is not there any more")
 	})

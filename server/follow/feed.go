@@ -72,8 +72,8 @@ func (l *leader) changed(ctx context.Context, u gitops.Update, ofRollout bool) e
 		f.takeNewer(u.Sequence, u.Tag, u.ID)
 	}
 	how, known := l.site.Followed(u.Environment, u.App)
-	if ofRollout && known {
-		l.toRevert(u, how)
+	if ofRollout {
+		l.toRevert(u, how, known)
 	}
 	f := l.open[u.ID]
 	switch {
@@ -124,11 +124,32 @@ func (l *leader) add(ctx context.Context, u gitops.Update) error {
 	}
 	f := newFollowed(u, how)
 	f.takeNewer(head.Written, head.WrittenTag, head.WrittenID)
+	if f.expected, err = l.expectedOf(ctx, f, head); err != nil {
+		return err
+	}
 	place := gitops.Place{Environment: u.Environment, App: u.App}
 	l.open[u.ID], l.byApp[place] = f, append(l.byApp[place], f)
 	l.follow(f)
 	l.find(f)
 	return nil
+}
+
+// expectedOf is where an update must be healthy besides what is found: where it was seen, or
+// else the healthy one before it. It is asked for while an instance was not listed, which may
+// not answer.
+func (l *leader) expectedOf(ctx context.Context, f *followed, head gitops.Head) ([]gitops.RolloutPlace, error) {
+	listed := !slices.ContainsFunc(l.instances, func(i *instance) bool { return i.listed.IsZero() })
+	if len(f.expected) > 0 || listed || head.HealthyID == "" {
+		return f.expected, nil
+	}
+	before, err := l.Store.Update(ctx, head.HealthyID)
+	if gitops.CodeOf(err) == gitops.NotFound || err == nil && before.Rollout == nil {
+		return nil, nil // it is forgotten
+	}
+	if err != nil {
+		return nil, err
+	}
+	return before.Rollout.Places, nil
 }
 
 // remove ends the following of an update.

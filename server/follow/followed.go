@@ -23,17 +23,19 @@ type followed struct {
 	kept   gitops.Rollout // as the store has it; no state before it has one
 
 	places     []*place
-	missed     time.Time // since when no Application is found; zero while one is, or nothing was listed
-	near       string    // what came close
+	expected   []gitops.RolloutPlace // where it or the healthy one before was, by the record: an instance may not be listed yet
+	missed     time.Time             // since when no Application is found; zero while one is, or nothing was listed
+	near       string                // what came close
 	containing map[string]rollout.Containment
 	gitTrouble string // why git could not be asked; "" when it could
 
 	newer string // what took its place; "" while nothing has
 	left  string // why it is followed no longer; "" while it is
 
-	deadline time.Time
+	deadline time.Time           // by the store's clock
 	state    gitops.RolloutState // when it was last told where it stands
-	stood    time.Time           // since when the deadline stands still; zero while it runs
+	stood    time.Time           // since when the deadline stands still, by the store's clock; zero while it runs
+	lookBy   time.Time           // until then it is not timed out without a look; zero before this process has told where it stands
 }
 
 // newFollowed is one that begins, or that has begun before.
@@ -52,7 +54,7 @@ func newFollowed(u gitops.Update, how Followed) *followed {
 
 // resume goes on from a record.
 func (f *followed) resume(r gitops.Rollout) {
-	f.kept, f.state = r, r.State
+	f.kept, f.state, f.expected = r, r.State, r.Places
 	if !r.Deadline.IsZero() {
 		f.deadline = r.Deadline
 	}
@@ -109,20 +111,28 @@ func (f *followed) takeNewer(sequence int64, tag, id string) {
 	}
 }
 
-// stand is where it stands now.
-func (f *followed) stand(now time.Time, instances []*instance) gitops.Rollout {
-	r := f.verdict(now, instances)
+// stand is where it stands now. The store's clock is that far ahead of this process's: the
+// deadline and the record go by the store's.
+func (f *followed) stand(now time.Time, ahead time.Duration, instances []*instance) gitops.Rollout {
+	r, looked := f.verdict(now, instances)
+	stored := now.Round(0).Add(ahead)
 	if r.State != f.state {
 		if !f.stood.IsZero() {
-			f.deadline, f.stood = f.deadline.Add(max(0, now.Round(0).Sub(f.stood.Round(0)))), time.Time{}
+			f.deadline, f.stood = f.deadline.Add(max(0, stored.Sub(f.stood.Round(0)))), time.Time{}
 		}
 		if r.State.Stands() {
-			f.stood = now
+			f.stood = stored
 		}
 		f.state = r.State
 	}
+	if f.lookBy.IsZero() {
+		f.lookBy = now.Add(rediscover)
+	}
 	r.Deadline = f.deadline
-	if f.how.By == "" || r.State.Final() || r.State.Stands() || now.Round(0).Before(f.deadline.Round(0)) {
+	switch {
+	case f.how.By == "", r.State.Final(), r.State.Stands(), stored.Before(f.deadline.Round(0)):
+		return r
+	case !looked && now.Before(f.lookBy): // it may run long since: no replica looked for a while
 		return r
 	}
 	r.Reason = fmt.Sprintf("did not run within %s: %s", spell(f.how.Timeout), f.whyLate(r))
@@ -138,31 +148,32 @@ func (f *followed) whyLate(r gitops.Rollout) string {
 	return "it is " + string(r.State) + ", " + r.Reason
 }
 
-// verdict is where it stands but for the deadline.
-func (f *followed) verdict(now time.Time, instances []*instance) gitops.Rollout {
-	r := gitops.Rollout{State: gitops.RolloutWaiting, Revision: f.kept.Revision, Places: f.kept.Places}
+// verdict is where it stands but for the deadline, and whether that is by a look of this
+// process, or needs none.
+func (f *followed) verdict(now time.Time, instances []*instance) (r gitops.Rollout, looked bool) {
+	r = gitops.Rollout{State: gitops.RolloutWaiting, Revision: f.kept.Revision, Places: f.kept.Places}
 	if f.how.By == ByArgoCD {
 		r.By = string(ByArgoCD)
 	}
 	switch {
 	case f.newer != "":
 		r.State, r.Reason = gitops.RolloutSuperseded, f.newer
-		return r
+		return r, true
 	case f.left != "":
 		r.State, r.Reason = gitops.RolloutGone, f.left
-		return r
+		return r, true
 	case f.how.By != ByArgoCD: // or it is not known yet how
 		r.By = f.kept.By
-		return f.before(r)
+		return f.before(r), true
 	case len(f.readers()) == 0:
 		r.State, r.Reason = f.nowhere(now, instances)
 	default:
-		r = f.combined(r, now)
+		r = f.combined(r, now, instances)
 	}
 	if r.State == "" { // it was not looked at yet by this process: another may have
-		return f.before(r)
+		return f.before(r), false
 	}
-	return r
+	return r, len(f.readers()) > 0
 }
 
 // before is where it stood by the record, as far as nothing else is known.
@@ -179,7 +190,7 @@ func (f *followed) before(r gitops.Rollout) gitops.Rollout {
 func (f *followed) nowhere(now time.Time, instances []*instance) (state gitops.RolloutState, reason string) {
 	pending := len(instances) == 0
 	for _, i := range instances {
-		switch why := i.trouble(now); {
+		switch why := i.unseen(now); {
 		case why != "":
 			return gitops.RolloutUnknown, why
 		case i.listed.IsZero():

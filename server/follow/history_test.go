@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
 	"github.com/tallyman-dev/tallyman/gitops/rollout"
@@ -15,6 +16,7 @@ type history struct {
 	commits []map[string]string // tags by app, of each
 	err     error
 	asked   int
+	slow    time.Duration
 	behind  bool // it names no commit that it is asked for
 }
 
@@ -59,6 +61,10 @@ func (h *history) hide(behind bool) {
 }
 
 func (h *history) Containment(_ context.Context, u gitops.Update, revision string) (rollout.Containment, error) {
+	h.mu.Lock()
+	slow := h.slow
+	h.mu.Unlock()
+	time.Sleep(slow)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++

@@ -28,6 +28,7 @@ type hub struct {
 	hangs  bool        // all calls hang
 	stuck  bool        // refreshes hang: the controller is down
 	lost   bool        // the webhook does not come
+	unlist error       // of lists, which are not complete then
 	wrong  []string
 	under  int
 }
@@ -46,6 +47,7 @@ type app struct {
 	since    time.Time
 	before   string        // the tag before
 	tag      string        // that was applied
+	image    string        // that runs, without its tag; default: the app's
 	takes    time.Duration // until pods are ready
 	forget   int           // refreshes that are swallowed
 	err      error         // of each call about it

@@ -3,6 +3,7 @@ package follow
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
@@ -32,11 +33,14 @@ type instance struct {
 	listing  bool
 	listed   time.Time // when the last list that was learnt was asked for; zero before
 	listDue  time.Time
-	listWant bool // something was not found in the last list
+	listWant bool   // something was not found in the last list
+	unlisted string // why the last list is not complete; "" where it is, or the instance failed
 
 	hung   int       // refreshes in a row that Argo CD took and did not carry out
 	failed error     // the last failure of the instance; nil when it answers
 	since  time.Time // of the first in a row
+
+	answered time.Time // when it last did
 }
 
 // nextList is when the Applications are to be listed.
@@ -52,16 +56,20 @@ func (i *instance) nextList() (due time.Time, ok bool) {
 
 // learnt notes a list that has come, or has not.
 func (i *instance) learnt(began, now time.Time, err error) {
-	i.listing = false
+	i.listing, i.unlisted = false, ""
 	if err != nil {
+		var known *gitops.Error
+		if !errors.As(err, &known) || known.RetryAfter == 0 { // else it is the instance's trouble
+			i.unlisted = "Applications cannot be listed: " + gitops.Clip(gitops.PublicOf(err), 300)
+		}
 		i.listDue = now.Add(listBetween)
 		return
 	}
 	i.listed, i.listDue, i.listWant = began, now.Add(listEvery), false
 }
 
-// ended notes the end of a request.
-func (i *instance) ended(what ask, now time.Time, err error) {
+// ended notes the end of a request. A failure may be known to be of one Application alone.
+func (i *instance) ended(what ask, now time.Time, err error, alone bool) {
 	i.pace.end(what == askRefresh)
 	var known *gitops.Error
 	switch {
@@ -71,14 +79,19 @@ func (i *instance) ended(what ask, now time.Time, err error) {
 			wait = min(wait, tokenWait)
 		}
 		i.pace.until = now.Add(wait)
+		if alone {
+			return
+		}
 		if i.failed == nil {
 			i.since = now
 		}
 		i.failed = err
 	case errors.Is(err, ErrNotCompared):
 		i.hung++
+	case gitops.CodeOf(err) == gitops.NotFound, gitops.CodeOf(err) == gitops.Forbidden, gitops.CodeOf(err) == gitops.Rejected:
+		i.failed, i.answered = nil, now // it answers
 	case err == nil:
-		i.failed = nil
+		i.failed, i.answered = nil, now
 		if what == askRefresh {
 			i.hung = 0
 		}
@@ -91,4 +104,22 @@ func (i *instance) trouble(now time.Time) string {
 		return ""
 	}
 	return fmt.Sprintf("Argo CD cannot be asked: %s", gitops.Clip(gitops.PublicOf(i.failed), 300))
+}
+
+// unseen is why it is not known which Applications the instance has; "" when it is, or may be
+// in a moment.
+func (i *instance) unseen(now time.Time) string {
+	if why := i.trouble(now); why != "" {
+		return why
+	}
+	return i.unlisted
+}
+
+// pageOf is the page of an Application by its name in records; "" where it is none.
+func (i *instance) pageOf(name string) string {
+	parts := strings.Split(name, "/")
+	if len(parts) != 3 {
+		return ""
+	}
+	return i.Page(Ref{Project: parts[0], Namespace: parts[1], Name: parts[2]})
 }

@@ -179,9 +179,7 @@ func (l *leader) find(f *followed) {
 		return
 	}
 	for _, i := range l.instances {
-		if !i.listed.IsZero() {
-			f.found(i, l.Now())
-		}
+		f.found(i, l.Now())
 	}
 	if len(f.readers()) == 0 {
 		for _, i := range l.instances {

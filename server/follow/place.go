@@ -15,6 +15,10 @@ var waits = []time.Duration{time.Second, time.Second, 2 * time.Second, 2 * time.
 // before. A refresh that is set during a comparison is swallowed with it, and so asked again.
 var refreshWaits = []time.Duration{2 * time.Second, 3 * time.Second, 6 * time.Second, 12 * time.Second, 30 * time.Second}
 
+// staleAfter is how old a comparison may be before Argo CD is asked for another, whatever it
+// says: it compares every 3 minutes by itself, unless its controller is down.
+const staleAfter = 4 * time.Minute
+
 // failedWait is until an Application is asked for again that could not be looked at.
 const failedWait = 10 * time.Second
 
@@ -35,17 +39,28 @@ type place struct {
 	lacks   rollout.Wants
 	memory  rollout.Memory
 	verdict rollout.Verdict // of the last whole look; the zero value before
+	bad     time.Time       // since when it was degraded, by the same look
 	missing int             // looks in a row that found no Application
+	missed  time.Time       // of the first of them
+	makes   bool            // other Applications, besides what else it has
 	other   bool            // it does not read the file, as its whole body shows: it is not asked again
 
 	failures int       // looks in a row that failed, of it alone
+	unread   int       // looks in a row that failed as if it were the instance's trouble
+	unreadAt time.Time // of the last
+	alone    bool      // they are of it alone
 	failed   string    // why the last did
 	compared time.Time // when Argo CD last did; zero when it does not say
+	fresh    time.Time // since when that is known, by this process's clock
 }
 
 // newPlace is one that is looked at at once.
 func newPlace(f *followed, i *instance, ref Ref, now time.Time) *place {
-	return &place{of: f, instance: i, ref: ref, due: now, refreshDue: f.update.FinishedAt.Add(refreshWaits[0])}
+	refresh := now.Add(refreshWaits[0])
+	if pushed := f.update.FinishedAt.Add(refreshWaits[0]); pushed.Before(refresh) { // the store's clock may be ahead
+		refresh = pushed
+	}
+	return &place{of: f, instance: i, ref: ref, due: now, refreshDue: refresh}
 }
 
 // ask is a request.
@@ -87,17 +102,29 @@ func (p *place) lacking() ask {
 	return askWindows
 }
 
-// judge judges the look. One that lacks nothing any more is over.
+// lookOld is how long a look may take before it is made again: what Argo CD said is old by then.
+const lookOld = time.Minute
+
+// judge judges the look, as of when it began. One that lacks nothing any more is over.
 func (p *place) judge(now time.Time) {
-	p.look.Now, p.look.Containing = now, p.of.containing
+	if now.Sub(p.look.Now) > lookOld {
+		p.drop(now)
+		return
+	}
+	p.look.Containing = p.of.containing
 	var verdict rollout.Verdict
 	verdict, p.memory = rollout.Judge(p.of.subject(), *p.look, p.memory)
 	if p.lacks = p.stillLacks(verdict); lacksAny(p.lacks) {
 		p.due = now
 		return
 	}
-	news := verdict.State != p.verdict.State || verdict.Revision != p.verdict.Revision
-	p.verdict, p.look, p.failures = verdict, nil, 0
+	if !verdict.State.Final() && !verdict.State.Stands() && now.Sub(p.fresh) >= min(staleAfter, p.of.how.Timeout/3) {
+		verdict.Wants.Refresh = true // does its controller run at all?
+	}
+	news := verdict.State != p.verdict.State || verdict.Revision != p.verdict.Revision || p.memory.DegradedSince != p.bad
+	p.bad = p.memory.DegradedSince
+	p.verdict, p.look, p.failures, p.unread, p.alone = verdict, nil, 0, 0, false
+	p.other = p.makes && verdict.Without // what deploys the update is to come of it
 	p.later(now, news)
 }
 
@@ -163,6 +190,17 @@ func (p *place) standing(now time.Time) gitops.RolloutPlace {
 		at.State, at.Reason = gitops.RolloutUnknown, p.notCompared()
 	}
 	return at
+}
+
+// unreadMost is how many looks may fail before an instance that answers of others is taken to be
+// well.
+const unreadMost = 3
+
+// isAlone reports whether a failure is of this Application: the instance has answered of others
+// between two. It is until it can be read.
+func (p *place) isAlone() bool {
+	p.alone = p.alone || p.unread >= unreadMost && p.instance.answered.After(p.unreadAt)
+	return p.alone
 }
 
 // hangs reports whether it waits for a comparison that Argo CD does not make.

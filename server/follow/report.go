@@ -22,7 +22,7 @@ func (l *leader) report(ctx context.Context) (kept bool, err error) {
 	var all []*followed
 	var reports []queue.RolloutReport
 	for _, f := range l.open {
-		if r := queue.KeptRollout(f.stand(l.Now(), l.instances)); f.news(r) {
+		if r := queue.KeptRollout(f.stand(l.Now(), l.lease.Ahead(), l.instances)); f.news(r) {
 			all, reports = append(all, f), append(reports, queue.RolloutReport{Update: f.update.ID, Rollout: r})
 		}
 	}

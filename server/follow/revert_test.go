@@ -2,6 +2,7 @@ package follow_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -110,6 +111,51 @@ func TestARevertThatIsNeverKnown(t *testing.T) {
 		s.pass(time.Hour)
 		if n := len(s.reverts) - before; n > 0 || len(s.log.Lines("not reverted")) != 1 {
 			t.Errorf("asked %d times in the third hour", n)
+		}
+	})
+}
+
+// A replica that does not know yet how the app is configured goes back when it does.
+func TestARevertOfAnAppThatIsKnownLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1)
+		s.wantsRevert()
+		s.revertFails(gitops.Errorf(gitops.Unavailable, "the git server does not answer"))
+		first := s.start("first")
+		id := s.write("api", "1.0.0")
+		s.pass(30 * time.Second)
+		first()
+		how := s.in.how[apiInProd]
+		s.replace(func(c *inForce) { delete(c.how, apiInProd); c.unsettled = true })
+		s.reverts = nil
+		s.revertFails(nil)
+		defer s.start("second")()
+		s.pass(5 * time.Minute)
+		if len(s.reverts) > 0 {
+			t.Errorf("reverted %q, and it is not known whether to", s.reverts)
+		}
+		s.reload(func(c *inForce) { c.how[apiInProd], c.unsettled = how, false })
+		s.pass(15 * time.Second)
+		if got := strings.Join(s.reverts, " "); got != id {
+			t.Errorf("reverted %q", got)
+		}
+		s.check()
+	})
+}
+
+// A revert that must wait, as for a git server, holds up none of another app.
+func TestARevertHoldsUpNoOther(t *testing.T) {
+	play(t, func(s *site) {
+		s.wantsRevert()
+		s.hubs[0].deploy("web", func(a *app) { a.change = failedSync })
+		s.configure("web", func(how *follow.Followed) { how.Revert = true })
+		s.revertFails(gitops.Errorf(gitops.Unavailable, "the git server does not answer"))
+		api := s.write("api", "1.0.0")
+		s.pass(time.Minute)
+		web := s.write("web", "1.0.0")
+		s.pass(time.Minute)
+		if !slices.Contains(s.reverts, web) || !slices.Contains(s.reverts[len(s.reverts)-3:], api) {
+			t.Errorf("reverted %q", s.reverts)
 		}
 	})
 }

@@ -29,10 +29,14 @@ func sourcesOf(a *rollout.Application, how Followed) (sources []int, near string
 // combined is where it stands in all of its Applications. One that was removed counts no more
 // where there are others: they are what it is to run in. The state is "" while one was not
 // looked at yet that may decide.
-func (f *followed) combined(r gitops.Rollout, now time.Time) gitops.Rollout {
-	var all []gitops.RolloutPlace
-	unseen := false
+func (f *followed) combined(r gitops.Rollout, now time.Time, instances []*instance) gitops.Rollout {
+	all := f.absent(now, instances)
+	unseen := len(all) > 0
+	deployers := slices.ContainsFunc(f.readers(), func(p *place) bool { return !p.verdict.Without })
 	for _, p := range f.readers() {
+		if p.verdict.Without && deployers { // it reads the same files for something else
+			continue
+		}
 		at := p.standing(now)
 		if at.State == "" {
 			at.State, unseen = gitops.RolloutWaiting, true
@@ -56,4 +60,23 @@ func (f *followed) combined(r gitops.Rollout, now time.Time) gitops.Rollout {
 		}
 	}
 	return r
+}
+
+// absent are the expected places of instances that were not listed: the update may be there
+// still.
+func (f *followed) absent(now time.Time, instances []*instance) (all []gitops.RolloutPlace) {
+	for _, e := range f.expected {
+		for _, i := range instances {
+			if !i.listed.IsZero() || i.pageOf(e.Name) != e.URL || slices.ContainsFunc(f.places, func(p *place) bool { return p.instance.Page(p.ref) == e.URL }) {
+				continue
+			}
+			e.State, e.Reason = gitops.RolloutWaiting, ""
+			if why := i.unseen(now); why != "" {
+				e.State, e.Reason = gitops.RolloutUnknown, why
+			}
+			all = append(all, e)
+			break
+		}
+	}
+	return all
 }

@@ -55,6 +55,10 @@ func (l *Lease) Left() time.Duration {
 // Held is the lease as the store knows it, for what the store fences by it.
 func (l *Lease) Held() queue.Lease { return l.held }
 
+// Ahead is how far the store's clock is ahead of this process's, by the last answer. It is too
+// much by no more than that answer took.
+func (l *Lease) Ahead() time.Duration { return l.held.ExpiresAt.Sub(l.ends.Round(0)) }
+
 // Release gives the lease back, whatever has ended by then. Where the store does not answer
 // within 5 s it runs out.
 func (l *Lease) Release(ctx context.Context) {

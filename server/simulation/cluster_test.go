@@ -201,9 +201,16 @@ func (c *cluster) compare(d *deployed, at time.Time) {
 	ready := at
 	step(150*time.Millisecond, func() { d.sync, d.health, d.reconciled = "Synced", "Progressing", ready.Add(time.Second) })
 	if r.IntN(4) == 0 { // its health flaps
-		step(300*time.Millisecond, func() { d.health = "Degraded" })
+		flaps := func(health string) func() {
+			return func() {
+				if d.applied == tag { // and nothing else by now, whose health it is
+					d.health = health
+				}
+			}
+		}
+		step(300*time.Millisecond, flaps("Degraded"))
 		at = at.Add(between(r, time.Second, 15*time.Second))
-		d.due = append(d.due, moment{at, func() { d.health = "Progressing" }})
+		d.due = append(d.due, moment{at, flaps("Progressing")})
 	}
 	runs := at.Add(between(r, time.Second, 20*time.Second))
 	d.due = append(d.due, moment{runs, func() {

@@ -47,6 +47,11 @@ type Behaviour struct {
 	Manual       bool   // nothing is synced by itself
 	WindowClosed bool   // nothing may be synced
 	SyncFails    string // with this message
+	SyncHangs    bool   // a sync never ends, and no other begins
+	// PostSync is how long a hook runs after the objects were applied, and HookFails with which
+	// message it ends; default: none runs.
+	PostSync  time.Duration
+	HookFails string
 	Unrenderable string // comparisons fail with this message
 	PodsFail     string // the new pods never become ready, for this reason
 	// Degraded is from the sync until pods that fail are called so; default 10 minutes.

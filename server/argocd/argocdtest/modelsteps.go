@@ -107,6 +107,14 @@ func (m *Model) operate(at time.Time, revision string) {
 	})
 	m.later(at.Add(cmp.Or(m.app.Sync, 250*time.Millisecond)), func(at time.Time) {
 		o := &m.status.operation
+		switch {
+		case m.app.SyncHangs:
+			return
+		case m.app.PostSync > 0:
+			m.apply(at, revision)
+			m.later(at.Add(m.app.PostSync), func(at time.Time) { m.hooked(at, revision) })
+			return
+		}
 		o.asked, o.finished, o.result = false, at, revision
 		if m.app.SyncFails != "" {
 			o.phase, o.message = "Failed", m.app.SyncFails
@@ -116,6 +124,18 @@ func (m *Model) operate(at time.Time, revision string) {
 		m.status.history = append(m.status.history, revision)
 		m.apply(at, revision)
 	})
+}
+
+// hooked is the end of a PostSync hook, and with it of the sync.
+func (m *Model) hooked(at time.Time, revision string) {
+	o := &m.status.operation
+	o.asked, o.finished, o.result = false, at, revision
+	o.phase, o.message = "Succeeded", synced
+	if m.app.HookFails != "" {
+		o.phase, o.message = "Failed", m.app.HookFails
+		return
+	}
+	m.status.history = append(m.status.history, revision)
 }
 
 // apply is what a sync did: the status still says OutOfSync and Healthy, of the old pods, until the
