@@ -206,9 +206,14 @@ func (f *followed) nowhere(now time.Time, instances []*instance) (state gitops.R
 	for _, i := range instances {
 		if i.listed.Before(f.missed.Add(rediscover)) {
 			i.listWant = true
-			return gitops.RolloutWaiting, ""
+			return gitops.RolloutWaiting, "looked for again: " + f.unread()
 		}
 	}
+	return gitops.RolloutUnmapped, f.unread()
+}
+
+// unread says that no Application is known to read its file, and what came close.
+func (f *followed) unread() (reason string) {
 	reason = fmt.Sprintf("no Application reads %s on %s of %s", f.how.File.File, f.how.File.Branch, f.how.File.Repository)
 	if f.how.Application != "" {
 		reason = fmt.Sprintf("there is no Application %s", f.how.Application)
@@ -216,7 +221,7 @@ func (f *followed) nowhere(now time.Time, instances []*instance) (state gitops.R
 	if f.near != "" {
 		reason += ": " + f.near
 	}
-	return gitops.RolloutUnmapped, reason
+	return reason
 }
 
 // found takes the Applications that read its file by an instance's last list.

@@ -176,7 +176,7 @@ func TestTrapWhatNoApplicationReadsEndsEarly(t *testing.T) {
 		s.follow("late", 15*time.Minute)
 		id, late := s.write("web", "1.0.0"), s.write("late", "1.0.0")
 		s.pass(45 * time.Second)
-		s.expect(id, gitops.RolloutWaiting, "")
+		s.expect(id, gitops.RolloutWaiting, "looked for again: no Application reads apps/web/values-prod.yaml on main of "+repository)
 		s.hubs[0].deploy("late")
 		s.pass(30 * time.Second)
 		s.expect(id, gitops.RolloutUnmapped, "no Application reads apps/web/values-prod.yaml on main of "+repository+": other-prod is pinned to a tag")
