@@ -12,6 +12,10 @@ import (
 // ApplicationSet makes of the commit comes after it.
 const rediscover = time.Minute
 
+// lookWithin is how long a replica that begins may take for its first look, before the deadline
+// counts without one: hundreds that are open take minutes.
+const lookWithin = 5 * time.Minute
+
 // mostRevisions bounds what is remembered of revisions from look to look, of one update.
 const mostRevisions = 8
 
@@ -126,7 +130,7 @@ func (f *followed) stand(now time.Time, ahead time.Duration, instances []*instan
 		f.state = r.State
 	}
 	if f.lookBy.IsZero() {
-		f.lookBy = now.Add(rediscover)
+		f.lookBy = now.Add(lookWithin)
 	}
 	r.Deadline = f.deadline
 	switch {
