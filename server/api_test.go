@@ -40,7 +40,7 @@ func TestEveryRouteIsInTheContract(t *testing.T) {
 			t.Errorf("Lane.held has no %s", kind)
 		}
 	}
-	for name, want := range map[string][]any{"Code": codes, "State": states, "BlockKind": kinds, "HoldKind": texts(gitops.HoldKinds()), "Act": texts(gitops.Acts())} {
+	for name, want := range map[string][]any{"Code": codes, "State": states, "BlockKind": kinds, "HoldKind": texts(gitops.HoldKinds()), "Act": texts(gitops.Acts()), "RolloutState": texts(gitops.RolloutStates())} {
 		if diff := cmp.Diff(want, doc.Components.Schemas[name].Value.Enum); diff != "" {
 			t.Errorf("%s:\n%s", name, diff)
 		}

@@ -32,24 +32,10 @@ func (r *running) reports(body string) api.HealthAnswer {
 	return act[api.HealthAnswer](r, "POST", onHealth, "", body, 200)
 }
 
-// isFollowed waits until it is followed what the app's last update came to.
+// isFollowed waits until an update's rollout has begun.
 func (r *running) isFollowed(id string) {
 	r.t.Helper()
-	for {
-		changed := r.store.Changed()
-		u, err := r.store.Update(r.t.Context(), id)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if u.Rollout != nil {
-			return
-		}
-		select {
-		case <-changed:
-		case <-r.t.Context().Done():
-			r.t.Fatal("the test is over")
-		}
-	}
+	r.followedAs(id, func(gitops.RolloutState) bool { return true })
 }
 
 // isRefused wants a report to be refused, and nothing to change.
@@ -151,6 +137,8 @@ func TestReportsOfHealthThatAreRefused(t *testing.T) {
 		report("1.0.0", "healthy", `, "place": "a\u202eb"`):                                                           {400, "place: must not have characters that turn"},
 		report("1.0.0", "healthy", `, "url": "javascript:alert(1)"`):                                                  {400, "url: must be the address of a page"},
 		report("1.0.0", "healthy", `, "url": "https://ann:pw@grafana.example"`):                                       {400, "url: must not hold a user or a password"},
+		report("1.0.0", "healthy", `, "url": "https://evil.example/?|https://grafana.example"`):                       {400, "url: must not have spaces"},
+		report("1.0.0", "healthy", `, "url": "https://grafana.example/\u202ex"`):                                      {400, "url: must not have spaces"},
 		report("1.0.0", "healthy", `, "url": "https://grafana.example/`+strings.Repeat("x", 500)+`"`):                 {400, "url: has 524 bytes"},
 		report("1.0.0", "healthy", `, "env": "prod"`):                                                                 {400, "which is called environment here"},
 		`{"app": "../api", "environment": "prod", "tag": "1.0.0", "state": "healthy"}`:                                {400, "app: "},

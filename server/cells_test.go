@@ -31,6 +31,7 @@ const cellRules = `access:
   - {who: {token: ops}, may: [read, order, retry, override], apps: [api]}
   - {who: {token: ops}, may: [read, cancel, rollback, stop, report], environments: [prod]}
   - {who: {token: board}, may: [read, hold, report], apps: [worker], environments: [dev]}
+  - {who: {revert: {}}, may: [rollback], apps: ["*"], environments: [prod]}
 `
 
 // wayIn is how a principal asks. What is given is by app, environment and a name that no
@@ -54,7 +55,7 @@ func newCells(t *testing.T) (m *matrix, ways map[string]wayIn, seeds map[string]
 		s.edit("worker: {environments: [dev]}", "worker: {repository: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/worker}")
 		s.addFile("worker", "prod")
 		s.edit("dev: {tags", "dev: {rollout: {by: reports}, tags")
-		s.edit("prod: {tags", "prod: {rollout: {by: reports}, tags")
+		s.edit("prod: {tags", "prod: {rollout: {by: reports, revert: true}, tags")
 	})
 	jobPrincipal := func(token string) gitops.Principal {
 		j, err := m.current().jobs.Authenticate(t.Context(), token)
@@ -195,6 +196,18 @@ func TestEveryCellByEveryWayIn(t *testing.T) {
 		"ops retry api dev access[6]", "ops retry api prod access[6]",
 		"ops rollback api prod access[7]", "ops rollback worker prod access[7]", "ops stop api prod access[7]", "ops stop worker prod access[7]",
 		"topic order api dev access[3]", "topic order api prod access[3]",
+	}
+	for _, right := range gitops.Rights() {
+		for _, environment := range []string{"dev", "prod"} {
+			rule, err := m.current().access.Authorize(gitops.Principal{Revert: true}, right, "api", environment)
+			if may := right == gitops.RightRollback && environment == "prod"; (err == nil) != may || may && rule != "access[9]" {
+				t.Errorf("a revert may %s in %s: %q, %v", right, environment, rule, err)
+			}
+		}
+	}
+	// No request comes from tallyman itself, whatever it says that it is.
+	if answer := m.call("tallyman:revert", "POST", "/api/v1/rollbacks", `{"app": "api", "environment": "prod", "reason": "r", "dryRun": true}`); answer.StatusCode != 401 {
+		t.Errorf("a request in the name of reverts is answered %s", answer.Status)
 	}
 	m.expectRefused(refused)
 	if slices.Sort(got); !slices.Equal(got, want) {

@@ -50,13 +50,19 @@ func newArgoSite(t *testing.T) (s *site, argo *argocdtest.Server, api *argocdtes
 // followedTo waits until an update's rollout is over.
 func (r *running) followedTo(id string) gitops.Update {
 	r.t.Helper()
+	return r.followedAs(id, gitops.RolloutState.Final)
+}
+
+// followedAs waits until an update's rollout is in a state.
+func (r *running) followedAs(id string, is func(gitops.RolloutState) bool) gitops.Update {
+	r.t.Helper()
 	for end := time.After(time.Minute); ; {
 		changed := r.store.Changed()
 		u, err := r.store.Update(r.t.Context(), id)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if u.Rollout != nil && u.Rollout.State.Final() {
+		if u.Rollout != nil && is(u.Rollout.State) {
 			return u
 		}
 		select {
@@ -122,6 +128,7 @@ func TestRolloutsThatAreFollowedNoLonger(t *testing.T) {
 	api.Change(func(b *argocdtest.Behaviour) { b.WebhookLost, b.Manual = false, true })
 	r := s.start()
 	u := r.settled(r.order("first", `{"app": "api", "environment": "dev", "tag": "main-0000001"}`).delivery(t, 202).Updates[0].ID)
+	r.isFollowed(u.ID)
 	s.edit("prod: {rollout: {by: none}", "prod: {rollout: {by: reports}")
 	s.edit("dev: {rollout: {timeout: 30m}", "dev: {rollout: {by: none}")
 	s.must(r.reload(s.config()))

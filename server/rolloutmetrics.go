@@ -25,8 +25,9 @@ type rolloutMetrics struct {
 	away      *prometheus.GaugeVec
 	expires   *prometheus.GaugeVec
 
-	mu       *sync.Mutex     // guards what follows
-	followed map[string]bool // environments
+	mu        *sync.Mutex     // guards what follows
+	followed  map[string]bool // environments
+	instances map[string]bool // that are asked: what one of before still says makes no series
 }
 
 func newRolloutMetrics(registry *prometheus.Registry) rolloutMetrics {
@@ -52,7 +53,7 @@ func newRolloutMetrics(registry *prometheus.Registry) rolloutMetrics {
 		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tallyman_argocd_token_expires_timestamp_seconds", Help: "When the token for Argo CD expires; 0 where it does not say, or was not used yet.",
 		}, []string{"argocd"}),
-		mu: new(sync.Mutex), followed: make(map[string]bool),
+		mu: new(sync.Mutex), followed: make(map[string]bool), instances: make(map[string]bool),
 	}
 	registry.MustRegister(m.ended, m.seconds, m.open, m.refreshes, m.requests, m.away, m.expires)
 	return m
@@ -64,15 +65,18 @@ func (m rolloutMetrics) know(before, now *generation) {
 	if before != nil {
 		for environment := range before.config.Environments {
 			if in, stays := now.config.Environments[environment]; !stays || !in.Rollout.Followed() {
+				m.follow(environment, false)
 				of := prometheus.Labels{"environment": environment}
 				m.ended.DeletePartialMatch(of)
 				m.seconds.DeletePartialMatch(of)
-				m.follow(environment, false)
 			}
 		}
 		for _, a := range before.argoCDs {
 			of := prometheus.Labels{"argocd": a.client.Instance()}
 			if !now.asks(a.client.Instance()) {
+				m.mu.Lock()
+				delete(m.instances, a.client.Instance())
+				m.mu.Unlock()
 				for _, series := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.refreshes, m.requests, m.away, m.expires} {
 					series.DeletePartialMatch(of)
 				}
@@ -98,6 +102,9 @@ func (m rolloutMetrics) know(before, now *generation) {
 
 // knowInstance makes the series of an instance.
 func (m rolloutMetrics) knowInstance(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.instances[name] = true
 	m.away.WithLabelValues(name)
 	m.expires.WithLabelValues(name)
 	for _, cause := range follow.Causes() {
@@ -121,6 +128,11 @@ func (g *generation) asks(instance string) bool {
 
 // Ended implements [follow.Recorder].
 func (m rolloutMetrics) Ended(u gitops.Update, r gitops.Rollout) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.followed[u.Environment] { // any more: its series are removed
+		return
+	}
 	m.ended.WithLabelValues(u.Environment, string(r.State)).Inc()
 	if r.State == gitops.RolloutHealthy {
 		m.seconds.WithLabelValues(u.Environment).Observe(max(0, r.Since.Sub(u.AcceptedAt).Seconds()))
@@ -159,7 +171,7 @@ func (m rolloutMetrics) follow(environment string, followed bool) {
 
 // Refreshed implements [follow.Recorder].
 func (m rolloutMetrics) Refreshed(instance string, cause follow.Cause) {
-	m.refreshes.WithLabelValues(instance, string(cause)).Inc()
+	m.of(instance, func() { m.refreshes.WithLabelValues(instance, string(cause)).Inc() })
 }
 
 // Away implements [follow.Recorder].
@@ -168,12 +180,21 @@ func (m rolloutMetrics) Away(instance string, away bool) {
 	if away {
 		is = 1
 	}
-	m.away.WithLabelValues(instance).Set(is)
+	m.of(instance, func() { m.away.WithLabelValues(instance).Set(is) })
+}
+
+// of notes something of an instance, if it is still asked.
+func (m rolloutMetrics) of(instance string, note func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.instances[instance] {
+		note()
+	}
 }
 
 // ArgoCDRequest implements argocd.Recorder.
 func (m rolloutMetrics) ArgoCDRequest(instance, result string) {
-	m.requests.WithLabelValues(instance, result).Inc()
+	m.of(instance, func() { m.requests.WithLabelValues(instance, result).Inc() })
 }
 
 // ArgoCDTokenExpires implements argocd.Recorder.
@@ -182,5 +203,5 @@ func (m rolloutMetrics) ArgoCDTokenExpires(instance string, at time.Time) {
 	if !at.IsZero() {
 		seconds = float64(at.Unix())
 	}
-	m.expires.WithLabelValues(instance).Set(seconds)
+	m.of(instance, func() { m.expires.WithLabelValues(instance).Set(seconds) })
 }

@@ -44,25 +44,14 @@ func TestAKillWhileFollowing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, c := clusterOf(t)
-			h.begin()
-			c.begun(h.base)
-			u := c.order(h.base, "main-2222222")
-			c.awaitRollout(h.base, u, gitops.RolloutPaused)
-			if !c.awaitTold(notify.KindCommitted, u.Tag, 1, time.Minute) {
-				t.Error("the commit is not told")
-			}
+			u := c.standing(h)
 			die(h, c)
 			h.begin()
 			c.once(h.base, u)
 			if name == "while it tells" && !c.awaitTold(notify.KindHealthy, u.Tag, 2, time.Minute) {
 				t.Error("what was not answered is not told again")
 			}
-			next := c.order(h.base, "main-3333333")
-			c.awaitRollout(h.base, next, gitops.RolloutPaused)
-			c.app.Promote()
-			c.once(h.base, next)
-			c.once(h.base, u)
-			c.toldInOrder("committed main-2222222", "healthy main-2222222", "committed main-3333333", "healthy main-3333333")
+			c.goesOn(h.base, u, "committed main-2222222", "healthy main-2222222")
 		})
 	}
 }
@@ -101,12 +90,7 @@ func TestReplicasFollowOnce(t *testing.T) {
 					return line["msg"] == "another replica may follow now: the lease was lost"
 				}))
 			}
-			next := c.order(second.base, "main-3333333")
-			c.awaitRollout(second.base, next, gitops.RolloutPaused)
-			c.app.Promote()
-			c.once(second.base, next)
-			c.once(second.base, u)
-			c.toldInOrder("committed main-2222222", "healthy main-2222222", "committed main-3333333", "healthy main-3333333")
+			c.goesOn(second.base, u, "committed main-2222222", "healthy main-2222222")
 			f.must(f.away(second).stop())
 			if how == "paused" {
 				f.must(other.stop())

@@ -150,6 +150,8 @@ func checkPage(address string) error {
 		return gitops.FieldErrorf("url", "has %d bytes: give at most %d", len(address), queue.MaxRolloutURL)
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return gitops.FieldErrorf("url", "must be the address of a page, such as https://grafana.example/d/1")
+	case strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("<>|\"`\\", r) }): // a chat would make another link of it
+		return gitops.FieldErrorf("url", "must not have spaces, quotes, <, >, |, \\ or characters beyond ASCII: write them as %%20 and so on")
 	case u.User != nil: // it is not repeated: it may hold a password
 		return gitops.FieldErrorf("url", "must not hold a user or a password: everybody who may read the update sees it")
 	}

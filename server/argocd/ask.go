@@ -90,7 +90,7 @@ func (c *Client) send(ctx context.Context, r request, value string, p pass, read
 		c.breaker.stopped(p)
 		problem = c.notCompared(r)
 	case bounded.Err() != nil:
-		fault := gitops.Errorf(gitops.Unavailable, "argocd %s does not answer within %s (%s)", c.instance, timeout, r.what).WithCause(problem.error.Err)
+		fault := gitops.Errorf(gitops.Unavailable, "argocd %s does not answer within %s", c.instance, timeout).WithCause(problem.error.Err)
 		problem.error = c.breaker.failed(p, fault, value)
 	case problem.instance:
 		problem.error = c.breaker.failed(p, problem.error, value)
@@ -114,7 +114,7 @@ func (c *Client) exchange(ctx context.Context, r request, value string, read fun
 	sent.Header.Set("User-Agent", "tallyman")
 	response, err := c.http.Do(sent)
 	if err != nil {
-		return c.unreachable(r, err)
+		return c.unreachable(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

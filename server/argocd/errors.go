@@ -23,8 +23,10 @@ const maxQuoted = 300
 
 // problem is why a request has no answer that can be used.
 type problem struct {
-	error    *gitops.Error
-	instance bool // another request would have fared no better
+	error *gitops.Error
+	// instance: another request would have fared no better. Its error is given to whoever asks
+	// next, and does not name what was asked for: that is another app's.
+	instance bool
 }
 
 // stopped is the error of a request that its caller gave up.
@@ -39,11 +41,11 @@ func (c *Client) notCompared(r request) *problem {
 
 // unreachable is the problem of a request that the network ended. Its sentence has nothing
 // of the cause, which has the address.
-func (c *Client) unreachable(r request, cause error) *problem {
+func (c *Client) unreachable(cause error) *problem {
 	if outer := (*url.Error)(nil); errors.As(cause, &outer) {
 		cause = outer.Err // without the address, which the sentence has in short
 	}
-	return &problem{gitops.Errorf(gitops.Unavailable, "argocd %s: connection failed (%s)", c.instance, r.what).WithCause(cause), true}
+	return &problem{gitops.Errorf(gitops.Unavailable, "argocd %s: connection failed", c.instance).WithCause(cause), true}
 }
 
 // unreadable is the problem of an answer that is not what it should be.
@@ -57,10 +59,10 @@ func (c *Client) unreadable(r request, response *http.Response, cause error) *pr
 	}
 	kind := response.Header.Get("Content-Type")
 	if strings.HasPrefix(kind, "application/json") {
-		return &problem{gitops.Errorf(gitops.Unavailable, "argocd %s: the response is cut off or malformed (%s)", c.instance, r.what).WithCause(cause), true}
+		return &problem{gitops.Errorf(gitops.Unavailable, "argocd %s: the response is cut off or malformed", c.instance).WithCause(cause), true}
 	}
-	return &problem{gitops.Errorf(gitops.Unavailable, "argocd %s: the response is %q instead of JSON: does url lead to Argo CD itself, past every login page? (%s)",
-		c.instance, gitops.Clip(kind, 60), r.what).WithCause(cause), true}
+	return &problem{gitops.Errorf(gitops.Unavailable, "argocd %s: the response is %q instead of JSON: does url lead to Argo CD itself, past every login page?",
+		c.instance, gitops.Clip(kind, 60)).WithCause(cause), true}
 }
 
 // wrongAnswerError says that an answer is well formed and not of what was asked.
@@ -75,7 +77,10 @@ func (c *Client) refusal(r request, response *http.Response, value string) *prob
 		if said != "" {
 			sentence += ": " + said
 		}
-		e := gitops.Errorf(code, "argocd %s: %s (%s)", c.instance, sentence, r.what)
+		if !instance {
+			sentence += " (" + r.what + ")"
+		}
+		e := gitops.Errorf(code, "argocd %s: %s", c.instance, sentence)
 		if code == gitops.Unauthorized {
 			e = e.WithCause(errors.New(c.config.TokenFile)) // for the log: who asks for an update need not know
 		}

@@ -20,6 +20,9 @@ const (
 	// patience is how long an instance may not answer before that is told: most that fail once
 	// answer a second later.
 	patience = 3 * time.Second
+	// tokenWait is the most until an instance is asked again that refuses the token: there may be
+	// a new one, and the one that is refused is not sent ([Argo]).
+	tokenWait = 10 * time.Second
 )
 
 // instance is what is known of one Argo CD. It is pure; [leader] asks.
@@ -71,7 +74,11 @@ func (i *instance) ended(what ask, now time.Time, err error, alone bool) {
 	var known *gitops.Error
 	switch {
 	case errors.As(err, &known) && known.RetryAfter > 0:
-		i.pace.until = now.Add(known.RetryAfter)
+		wait := known.RetryAfter
+		if known.Code == gitops.Unauthorized {
+			wait = min(wait, tokenWait)
+		}
+		i.pace.until = now.Add(wait)
 		if alone {
 			return
 		}

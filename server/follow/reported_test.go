@@ -35,12 +35,14 @@ func TestReportedVerdictsAreCountedOnce(t *testing.T) {
 		over := now().Add(15 * time.Minute)
 		s.pass(time.Second)
 		reported := false
+		s.store.mu.Lock()
 		s.store.after = func(int) { // it has read what changed by then, and records that the time is over
 			if !reported && !now().Before(over) {
 				reported = true
 				report(last, gitops.RolloutHealthy)
 			}
 		}
+		s.store.mu.Unlock()
 		s.pass(16 * time.Minute)
 		s.expect(last, gitops.RolloutHealthy, "")
 		want := []string{waited + " healthy", meanwhile + " degraded", last + " healthy"}

@@ -68,7 +68,8 @@ var ErrNotCompared = errors.New("not compared")
 
 // Argo asks one instance. Safe for concurrent use. A call takes some 10 s at most. An error
 // with RetryAfter says that the instance cannot be asked, for so long at least, and why: its
-// code is Unauthorized, RateLimited or Unavailable. Of another error the code is NotFound of
+// code is Unauthorized, RateLimited or Unavailable; a token that was refused is not sent until
+// RetryAfter, and another one is at once. Of another error the code is NotFound of
 // an Application that is not there, Forbidden or Rejected of one that may not be read; any
 // other is of this request alone.
 type Argo interface {
