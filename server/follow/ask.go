@@ -73,7 +73,9 @@ func (l *leader) askDue() (wait time.Duration) {
 			}
 		}
 		if f.stood.IsZero() && f.how.By != "" {
-			wait = min(wait, max(f.deadline.Sub(now.Round(0).Add(l.lease.Ahead())), rest))
+			if left := f.deadline.Sub(now.Round(0).Add(l.lease.Ahead())); left > 0 || !now.Before(f.lookBy) { // else it waits for its look
+				wait = min(wait, max(left, rest))
+			}
 		}
 	}
 	return wait

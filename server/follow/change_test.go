@@ -171,3 +171,15 @@ func TestAnUpdateWithoutACommit(t *testing.T) {
 		s.expect(id, gitops.RolloutHealthy, "")
 	})
 }
+
+// A timeout that is changed is of what is written later: the reason names the one that counted.
+func TestATimeoutThatIsChanged(t *testing.T) {
+	play(t, func(s *site) {
+		s.hubs[0].tune("api", func(a *app) { a.takes = 3 * time.Hour })
+		id := s.write("api", "1.0.0")
+		s.pass(5 * time.Minute)
+		s.configure("api", func(how *follow.Followed) { how.Timeout = time.Hour })
+		s.pass(11 * time.Minute)
+		s.expect(id, gitops.RolloutTimedOut, "did not run within 15m: ")
+	})
+}

@@ -1,6 +1,7 @@
 package follow_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,28 @@ func TestNothingTimesOutWithoutALook(t *testing.T) {
 		s.expect(api, gitops.RolloutSuperseded, "")
 		s.expect(never, gitops.RolloutHealthy, "")
 		s.expect(web, gitops.RolloutTimedOut, "did not run within 15m: it is progressing")
+		s.check()
+	})
+}
+
+// Nor do 500 that had their time over together, which Argo CD is asked about for minutes.
+func TestFiveHundredDoNotTimeOutWithoutALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1)
+		s.start("first")()
+		var ids [500]string
+		for n := range ids {
+			name := fmt.Sprint("app-", n)
+			s.hubs[0].deploy(name)
+			s.follow(name, 15*time.Minute)
+			ids[n] = s.write(name, "1.0.0")
+		}
+		s.pass(time.Hour)
+		defer s.start("second")()
+		s.pass(5 * time.Minute)
+		for _, id := range ids {
+			s.expect(id, gitops.RolloutHealthy, "")
+		}
 		s.check()
 	})
 }

@@ -12,6 +12,10 @@ import (
 // ApplicationSet makes of the commit comes after it.
 const rediscover = time.Minute
 
+// lookWithin is how long a replica that begins may take for its first look, before the deadline
+// counts without one: hundreds that are open take minutes.
+const lookWithin = 5 * time.Minute
+
 // mostRevisions bounds what is remembered of revisions from look to look, of one update.
 const mostRevisions = 8
 
@@ -33,6 +37,7 @@ type followed struct {
 	left  string // why it is followed no longer; "" while it is
 
 	deadline time.Time           // by the store's clock
+	within   time.Duration       // what it was set by
 	state    gitops.RolloutState // when it was last told where it stands
 	stood    time.Time           // since when the deadline stands still, by the store's clock; zero while it runs
 	lookBy   time.Time           // until then it is not timed out without a look; zero before this process has told where it stands
@@ -40,7 +45,7 @@ type followed struct {
 
 // newFollowed is one that begins, or that has begun before.
 func newFollowed(u gitops.Update, how Followed) *followed {
-	f := &followed{how: how, deadline: u.FinishedAt.Add(how.Timeout), containing: make(map[string]rollout.Containment)}
+	f := &followed{how: how, within: how.Timeout, deadline: u.FinishedAt.Add(how.Timeout), containing: make(map[string]rollout.Containment)}
 	if r := u.Rollout; r != nil {
 		f.resume(*r)
 	}
@@ -126,7 +131,7 @@ func (f *followed) stand(now time.Time, ahead time.Duration, instances []*instan
 		f.state = r.State
 	}
 	if f.lookBy.IsZero() {
-		f.lookBy = now.Add(rediscover)
+		f.lookBy = now.Add(lookWithin)
 	}
 	r.Deadline = f.deadline
 	switch {
@@ -135,7 +140,7 @@ func (f *followed) stand(now time.Time, ahead time.Duration, instances []*instan
 	case !looked && now.Before(f.lookBy): // it may run long since: no replica looked for a while
 		return r
 	}
-	r.Reason = fmt.Sprintf("did not run within %s: %s", spell(f.how.Timeout), f.whyLate(r))
+	r.Reason = fmt.Sprintf("did not run within %s: %s", spell(f.within), f.whyLate(r))
 	r.State, f.state = gitops.RolloutTimedOut, gitops.RolloutTimedOut
 	return r
 }

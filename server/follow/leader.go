@@ -167,7 +167,7 @@ func (l *leader) follow(f *followed) {
 		return
 	}
 	if f.how.By == "" && f.kept.State == "" {
-		f.deadline = f.update.FinishedAt.Add(how.Timeout)
+		f.deadline, f.within = f.update.FinishedAt.Add(how.Timeout), how.Timeout
 	}
 	f.how, f.places = how, nil
 	l.find(f)
