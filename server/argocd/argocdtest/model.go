@@ -50,8 +50,8 @@ type Behaviour struct {
 	SyncHangs    bool   // a sync never ends, and no other begins
 	// PostSync is how long a hook runs after the objects were applied, and HookFails with which
 	// message it ends; default: none runs.
-	PostSync  time.Duration
-	HookFails string
+	PostSync     time.Duration
+	HookFails    string
 	Unrenderable string // comparisons fail with this message
 	PodsFail     string // the new pods never become ready, for this reason
 	// Degraded is from the sync until pods that fail are called so; default 10 minutes.
