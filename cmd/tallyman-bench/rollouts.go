@@ -28,7 +28,7 @@ type rollouts struct {
 	MoreMS       float64 `json:"moreMS"`     // median difference of two that were made one after the other
 	AtOnce       int     `json:"atOnce"`     // updates
 	HealthyMS    float64 `json:"healthyMS"`  // from the last commit of these until all are known to run
-	MostASecond  int     `json:"mostASecond"`
+	MostIn10s    int     `json:"mostIn10s"` // requests that came within any 10 s: they come in bursts of a second's
 	MostAtOnce   int     `json:"mostRefreshes"`
 	Requests     int     `json:"requests"`
 	Told         int     `json:"told"`
@@ -221,7 +221,20 @@ func (b *bench) followedAtOnce(ctx context.Context, t *tallyman, argo *argocdtes
 			return errors.Join(fmt.Errorf("%v of %d rollouts are healthy after 15 minutes", series[healthy], found.AtOnce), t.complaint())
 		}
 	}
-	found.HealthyMS, found.MostASecond, found.MostAtOnce = milliseconds(time.Since(began)), argo.MostPerSecond(), argo.MostRefreshes()
-	found.Requests = len(argo.Requests()) - before
+	found.HealthyMS, found.MostAtOnce = milliseconds(time.Since(began)), argo.MostRefreshes()
+	requests := argo.Requests()[before:]
+	found.Requests, found.MostIn10s = len(requests), mostWithin(requests, 10*time.Second)
 	return nil
+}
+
+// mostWithin is how many of the requests, the oldest first, came within any such time.
+func mostWithin(requests []argocdtest.Request, d time.Duration) (most int) {
+	first := 0
+	for i, r := range requests {
+		for r.At.Sub(requests[first].At) >= d {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
 }

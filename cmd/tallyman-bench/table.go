@@ -98,8 +98,8 @@ func (r *report) printCore(w io.Writer) {
 
 func (r *report) printRollouts(w io.Writer) {
 	if o := r.Rollouts; o != nil {
-		head(w, "follows rollouts", "Applications", "an update ms", "without ms", "later ms", "at once", "all healthy ms", "most a second", "most refreshes", "requests", "told", "before MiB", "most MiB")
-		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%d\t%.0f\t%d\t%d\t%d\t%d\t%.0f\t%.0f\t\n", o.Size, o.Applications, o.FollowedMS, o.PlainMS, o.MoreMS, o.AtOnce, o.HealthyMS, o.MostASecond, o.MostAtOnce, o.Requests, o.Told, o.RestMiB, o.PeakMiB)
+		head(w, "follows rollouts", "Applications", "an update ms", "without ms", "later ms", "at once", "all healthy ms", "most in 10 s", "most refreshes", "requests", "told", "before MiB", "most MiB")
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%d\t%.0f\t%d\t%d\t%d\t%d\t%.0f\t%.0f\t\n", o.Size, o.Applications, o.FollowedMS, o.PlainMS, o.MoreMS, o.AtOnce, o.HealthyMS, o.MostIn10s, o.MostAtOnce, o.Requests, o.Told, o.RestMiB, o.PeakMiB)
 	}
 }
 
