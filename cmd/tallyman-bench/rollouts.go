@@ -28,7 +28,7 @@ type rollouts struct {
 	MoreMS       float64 `json:"moreMS"`     // median difference of two that were made one after the other
 	AtOnce       int     `json:"atOnce"`     // updates
 	HealthyMS    float64 `json:"healthyMS"`  // from the last commit of these until all are known to run
-	MostIn10s    int     `json:"mostIn10s"` // requests that came within any 10 s: they come in bursts of a second's
+	MostIn10s    int     `json:"mostIn10s"`  // requests that came within any 10 s: they come in bursts of a second's
 	MostAtOnce   int     `json:"mostRefreshes"`
 	Requests     int     `json:"requests"`
 	Told         int     `json:"told"`
