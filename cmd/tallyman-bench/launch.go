@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,6 +24,9 @@ type setup struct {
 	store      string // address; empty: a new SQLite file
 	discover   bool   // the branch names the apps, and the configuration none
 	registry   string // host whose images it looks at, and waits for as long as they take; empty: it looks at none
+	argo       string // address of an Argo CD that its updates are followed in; empty: in none
+	argoToken  string
+	receiver   string // address that is told, beside that
 	layout     string // lines of the configuration that say where tags stand; empty: the defaults
 
 	files       func(dir string) map[string]string // its files in its directory, tallyman.yaml among them; nil: the usual ones
@@ -64,7 +68,8 @@ func (b *bench) start(ctx context.Context, s setup) (*tallyman, error) {
 		s.binary = b.binary
 	}
 	t := &tallyman{setup: s, config: filepath.Join(dir, "tallyman.yaml"), news: make(chan struct{}, 1)}
-	files := map[string]string{"token": token, "webhook-secret": string(secret), "api-token": apiToken}
+	files := map[string]string{"token": token, "webhook-secret": string(secret), "api-token": apiToken,
+		"argocd-token": s.argoToken, "hook-secret": "whsec_" + base64.StdEncoding.EncodeToString([]byte("the-bench-signs-notifications-so"))}
 	if s.files != nil {
 		maps.Copy(files, s.files(dir))
 	} else {
@@ -87,6 +92,10 @@ func (s setup) configure(dir string) []byte {
 	config = append(config, s.layout...)
 	if s.layout == "" && s.shape.Apps >= 5_000 { // as docs/configuration.md says of so many
 		config = append(config, "limits: {memory: 1GiB}\n"...)
+	}
+	if s.argo != "" {
+		config = fmt.Appendf(config, "argocd: [{url: %[2]s, tokenFile: %[1]s/argocd-token, projects: [bench]}]\n", dir, s.argo)
+		config = fmt.Appendf(config, "notify: [{name: bench, webhook: {url: %[2]s, secretFile: %[1]s/hook-secret}, kinds: [committed, healthy, degraded]}]\n", dir, s.receiver)
 	}
 	config = append(config, "environments:\n"...)
 	image := ""

@@ -42,6 +42,7 @@ type options struct {
 	images      int
 	burstImages int
 	late        int
+	rollouts    int
 	kills       int
 	oneFile     int
 	discover    int
@@ -98,6 +99,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	flags.IntVar(&o.images, "images", 15, "`updates` to make with and without a look at their images, in turn; 0 leaves images out")
 	flags.IntVar(&o.burstImages, "burst-images", 250, "of those a burst: `images` that each go to every environment")
 	flags.IntVar(&o.late, "late", 3, "of those `images` that are not there for 8 s")
+	flags.IntVar(&o.rollouts, "rollouts", 0, "`updates` at once that are followed into a cluster; 0 leaves it out")
 	flags.IntVar(&o.kills, "kills", 9, "how `often` to kill one of three replicas on PostgreSQL; 0 leaves it out")
 	flags.IntVar(&o.oneFile, "one-file", 500, "`updates` in one batch of apps that stand in one file of 3 MB; 0 leaves it out")
 	flags.IntVar(&o.discover, "discover", 5_000, "`apps` in 4 environments that only the branch names; 0 leaves it out")
@@ -213,7 +215,7 @@ func (b *bench) measure(ctx context.Context) error {
 		name string
 		run  func(ctx context.Context, size string) error
 	}{
-		{"held updates", b.measureHeld}, {"the end of a freeze", b.measureFreed}, {"a stop in a burst", b.measureStopped}, {"images", b.measureImages}, {"failover", b.measureFailover}, {"one file", b.measureOneFile}, {"discovery", b.measureDiscovery},
+		{"held updates", b.measureHeld}, {"the end of a freeze", b.measureFreed}, {"a stop in a burst", b.measureStopped}, {"images", b.measureImages}, {"rollouts", b.measureRollouts}, {"failover", b.measureFailover}, {"one file", b.measureOneFile}, {"discovery", b.measureDiscovery},
 		{"accepting", b.measureAccepting}, {"contention", b.measureContention}, {"updates in a row", b.measureRow},
 	} {
 		if err := part.run(ctx, size); err != nil {

@@ -27,6 +27,7 @@ type report struct {
 	Freed      *freed      `json:"freed,omitempty"`
 	Stopped    *stopped    `json:"stopped,omitempty"`
 	Images     *images     `json:"images,omitempty"`
+	Rollouts   *rollouts   `json:"rollouts,omitempty"`
 	Failover   *failover   `json:"failover,omitempty"`
 	OneFile    *oneFile    `json:"oneFile,omitempty"`
 	Discovered *discovered `json:"discovered,omitempty"`

@@ -81,6 +81,7 @@ func (r *report) printCore(w io.Writer) {
 	}
 	r.printHolds(w)
 	r.printImages(w)
+	r.printRollouts(w)
 	if f := r.Failover; f != nil {
 		head(w, "killed replicas", "of", "kills", "environments that stood still", "median ms", "most")
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t\n", f.Size, f.Replicas, f.Kills, f.Stood, f.MedianMS, f.MaxMS)
@@ -92,6 +93,13 @@ func (r *report) printCore(w io.Writer) {
 	if o := r.OneFile; o != nil {
 		head(w, "one file", "MiB", "updates", "planned ms", "pushes", "CPU ms", "first status ms", "peak MiB")
 		fmt.Fprintf(w, "%d apps\t%.1f\t%d\t%.0f\t%d\t%.0f\t%.0f\t%.0f\t\n", o.Apps, o.MiB, o.Updates, o.PlanMS, o.Pushes, o.CPUMS, o.StatusMS, o.PeakMiB)
+	}
+}
+
+func (r *report) printRollouts(w io.Writer) {
+	if o := r.Rollouts; o != nil {
+		head(w, "follows rollouts", "Applications", "an update ms", "without ms", "later ms", "at once", "all healthy ms", "most in 10 s", "most refreshes", "requests", "told", "before MiB", "most MiB")
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%d\t%.0f\t%d\t%d\t%d\t%d\t%.0f\t%.0f\t\n", o.Size, o.Applications, o.FollowedMS, o.PlainMS, o.MoreMS, o.AtOnce, o.HealthyMS, o.MostIn10s, o.MostAtOnce, o.Requests, o.Told, o.RestMiB, o.PeakMiB)
 	}
 }
 

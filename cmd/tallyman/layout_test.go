@@ -109,7 +109,7 @@ var mayImport = map[string][]string{
 	"cmd/tallyman":              {"cmd/tallyman/client", "deploy", "server", "server/api", "server/backup", "server/budget", "server/config", "server/argocd/argocdtest", "server/config/schema", "server/githubapp/githubtest", "server/survey", "server/verify", "gitops", "gitops/acts", "gitops/gate", "gitops/git", "gitops/policy", "gitops/starter", "gitops/queue", "gitops/values", "gitops/manifest/gitserver"},
 	"cmd/tallyman/client":       {"server/api", "server/verify", "gitops"},
 	"cmd/tallyman-bench/ledger": {"gitops"},
-	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest"},
+	"cmd/tallyman-bench":        {"gitops", "gitops/manifest/gitserver", "gitops/queue", "gitops/queue/sqlite", "gitops/queue/postgres/postgrestest", "server/argocd/argocdtest"},
 }
 
 // onlyIn is where others' packages may be used: each is behind one door.
