@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// How many requests begin within any while of the length of window.
+// How many requests begin within any while of the length of window. The first so many of them
+// as burst says may begin at once; then they come evenly, because of many that begin together
+// some arrive late, with those of the next second.
 const (
 	maxRequests = 10
 	window      = time.Second
+	burst       = 5
 )
 
 // pace has requests begin in the order in which they came, none too soon.
@@ -34,7 +37,7 @@ func (p *pace) wait(ctx context.Context, wanted func() error) error {
 	if err := wanted(); err != nil {
 		return err
 	}
-	if left := time.Until(p.begun[p.next].Add(window)); left > 0 {
+	if left := time.Until(p.soonest()); left > 0 {
 		timer := time.NewTimer(left)
 		defer timer.Stop()
 		select {
@@ -47,3 +50,15 @@ func (p *pace) wait(ctx context.Context, wanted func() error) error {
 	p.next = (p.next + 1) % maxRequests
 	return nil
 }
+
+// soonest is when the next request may begin.
+func (p *pace) soonest() time.Time {
+	soonest, last := p.ago(maxRequests).Add(window), p.ago(1)
+	if even := last.Add(window / maxRequests); p.ago(burst).Add(window).After(last) && even.After(soonest) {
+		return even
+	}
+	return soonest
+}
+
+// ago is when the nth last request began; zero where there was none.
+func (p *pace) ago(n int) time.Time { return p.begun[(p.next+maxRequests-n)%maxRequests] }

@@ -6,6 +6,7 @@ import "time"
 // people's pages need, too. A refresh has it render manifests, so few are under way at once.
 const (
 	perSecond  = 10
+	burst      = 5  // of these may begin at once; then they come evenly
 	atOnce     = 16 // requests under way of one instance
 	refreshes  = 5  // of these
 	begunLooks = 32 // looks that lack something: each keeps an Application and its tree
@@ -27,11 +28,17 @@ func (p *pace) at(refresh, failed bool) (at time.Time, ok bool) {
 		return at, false
 	}
 	at = p.until
-	if first := p.starts[p.oldest]; !first.IsZero() && first.Add(time.Second).After(at) {
+	if first := p.ago(perSecond); !first.IsZero() && first.Add(time.Second).After(at) {
 		at = first.Add(time.Second)
+	}
+	if last := p.ago(1); p.ago(burst).Add(time.Second).After(last) && last.Add(time.Second/perSecond).After(at) {
+		at = last.Add(time.Second / perSecond)
 	}
 	return at, true
 }
+
+// ago is when the nth last request began; zero where there was none.
+func (p *pace) ago(n int) time.Time { return p.starts[(p.oldest+perSecond-n)%perSecond] }
 
 // begin notes the beginning of a request.
 func (p *pace) begin(now time.Time, refresh bool) {
