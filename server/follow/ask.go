@@ -66,7 +66,7 @@ func (l *leader) askDue() (wait time.Duration) {
 		wait = min(wait, l.askInstance(i))
 	}
 	now := l.Now()
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		for _, p := range f.places {
 			if what, due, ok := p.next(); ok && what == askContaining && l.gits < gitsAtOnce && !due.After(now) {
 				l.askGit(p)
@@ -126,7 +126,7 @@ func (l *leader) nextOf(i *instance) (next *place, what ask, due time.Time) {
 		return at.Before(due)
 	}
 	var looks []*place
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		for _, p := range f.places {
 			if p.instance != i {
 				continue
@@ -164,7 +164,7 @@ func (l *leader) askList(i *instance) {
 // learnt takes a list. What could be listed counts, though something else could not.
 func (l *leader) learnt(i *instance, began, now time.Time, err error) {
 	i.learnt(began, now, err)
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		if f.how.By == ByArgoCD {
 			f.found(i, now)
 		}

@@ -128,7 +128,7 @@ func (l *leader) add(ctx context.Context, u gitops.Update) error {
 		return err
 	}
 	place := gitops.Place{Environment: u.Environment, App: u.App}
-	l.open[u.ID], l.byApp[place] = f, append(l.byApp[place], f)
+	l.open[u.ID], l.inOrder, l.byApp[place] = f, append(l.inOrder, f), append(l.byApp[place], f)
 	l.follow(f)
 	l.find(f)
 	return nil
@@ -156,6 +156,7 @@ func (l *leader) expectedOf(ctx context.Context, f *followed, head gitops.Head) 
 func (l *leader) remove(f *followed) {
 	place := gitops.Place{Environment: f.update.Environment, App: f.update.App}
 	delete(l.open, f.update.ID)
+	l.inOrder = slices.DeleteFunc(l.inOrder, func(g *followed) bool { return g == f })
 	if l.byApp[place] = slices.DeleteFunc(l.byApp[place], func(g *followed) bool { return g == f }); len(l.byApp[place]) == 0 {
 		delete(l.byApp, place)
 	}
@@ -206,7 +207,7 @@ func (l *leader) save(ctx context.Context) error {
 	if !l.begun || reached == l.saved {
 		return nil
 	}
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		if f.kept.State == "" {
 			return nil
 		}

@@ -24,6 +24,7 @@ type leader struct {
 	saved     string
 	savedAt   time.Time
 	open      map[string]*followed // by the update's id
+	inOrder   []*followed          // these, as they were begun
 	byApp     map[gitops.Place][]*followed
 	site      Site
 	instances []*instance
@@ -127,7 +128,7 @@ func (l *leader) configure() {
 	}
 	l.site = site
 	l.useInstances(site.Instances())
-	for _, f := range l.open {
+	for _, f := range slices.Clone(l.inOrder) { // some end
 		l.follow(f)
 	}
 }
@@ -144,7 +145,7 @@ func (l *leader) useInstances(all []Instance) {
 		}
 		l.instances = append(l.instances, before[at])
 	}
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		f.places = slices.DeleteFunc(f.places, func(p *place) bool { return !slices.Contains(l.instances, p.instance) })
 	}
 }
@@ -191,7 +192,7 @@ func (l *leader) find(f *followed) {
 // record tells the metrics where everything stands.
 func (l *leader) record() {
 	all := make(map[Standing]int)
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		all[Standing{f.update.Environment, f.state}]++
 	}
 	l.Recorder.Open(all)
@@ -199,7 +200,7 @@ func (l *leader) record() {
 	for _, i := range l.instances {
 		away[i.Name] = away[i.Name] || i.trouble(l.Now()) != ""
 	}
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		for _, p := range f.places {
 			away[p.instance.Name] = away[p.instance.Name] || p.hangs()
 		}

@@ -21,7 +21,7 @@ const (
 func (l *leader) report(ctx context.Context) (kept bool, err error) {
 	var all []*followed
 	var reports []queue.RolloutReport
-	for _, f := range l.open {
+	for _, f := range l.inOrder {
 		if r := queue.KeptRollout(f.stand(l.Now(), l.lease.Ahead(), l.instances)); f.news(r) {
 			all, reports = append(all, f), append(reports, queue.RolloutReport{Update: f.update.ID, Rollout: r})
 		}
