@@ -59,7 +59,7 @@ type Rollout struct {
 	// Deadline is when it becomes timed_out, UTC. While [RolloutState.Stands] it stands still:
 	// it moves by that time when the state ends.
 	Deadline time.Time `json:"deadline,omitzero"`
-	// Revision is the commit that the cluster has, or a name that is none where it says so;
+	// Revision is the commit that the cluster has, or another name where Argo CD gives one;
 	// "" while that is not known.
 	Revision string `json:"revision,omitempty"`
 	// By is who says so: "argocd", or the actor who reported it.

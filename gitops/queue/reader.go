@@ -120,6 +120,17 @@ type Change struct {
 	Hold *gitops.Hold
 }
 
+// Updates are those that the change is about: none of a hold.
+func (c Change) Updates() []gitops.Update {
+	switch {
+	case c.Update != nil:
+		return []gitops.Update{*c.Update}
+	case c.Delivery != nil:
+		return c.Delivery.Updates
+	}
+	return nil
+}
+
 // Matches reports whether a delivery is meant, apart from Within.
 func (f DeliveryFilter) Matches(d gitops.Delivery) bool {
 	return meant(f.Source, d.Source) && meant(f.Outcome, d.Outcome)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
 	"github.com/tallyman-dev/tallyman/server/lease"
 )
 
@@ -109,7 +108,7 @@ func (l *leader) read(ctx context.Context) error {
 			return err
 		}
 		for _, c := range changes {
-			for _, u := range updatesOf(c) {
+			for _, u := range c.Updates() {
 				if source, _ := site.Source(u.Environment, u.App); source.Repository != "" || u.State == gitops.Cancelled && l.toldBefore(u.ID).Repository != "" {
 					if tooMuch := l.backlog.add(u, c.At, l.cursor); tooMuch != nil {
 						l.Recorder.LeftOut(TooOld)
@@ -118,16 +117,6 @@ func (l *leader) read(ctx context.Context) error {
 			}
 			l.cursor = c.Cursor
 		}
-	}
-	return nil
-}
-
-func updatesOf(c queue.Change) []gitops.Update {
-	switch {
-	case c.Update != nil:
-		return []gitops.Update{*c.Update}
-	case c.Delivery != nil:
-		return c.Delivery.Updates
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tallyman-dev/tallyman/gitops"
-	"github.com/tallyman-dev/tallyman/gitops/queue"
 )
 
 // checkpoint is what is kept for the next leader.
@@ -41,23 +40,13 @@ func (l *leader) read(ctx context.Context) error {
 			return err
 		}
 		for _, c := range changes {
-			for _, u := range updatesOf(c) {
+			for _, u := range c.Updates() {
 				if err := l.changed(ctx, u, c.Rollout); err != nil {
 					return err
 				}
 			}
 			l.cursor = c.Cursor
 		}
-	}
-	return nil
-}
-
-func updatesOf(c queue.Change) []gitops.Update {
-	switch {
-	case c.Update != nil:
-		return []gitops.Update{*c.Update}
-	case c.Delivery != nil:
-		return c.Delivery.Updates
 	}
 	return nil
 }
