@@ -107,14 +107,34 @@ func lockOut(ctx context.Context, tx pgx.Tx) (version int, folders []string, err
 	if err := checkPlace(ctx, tx); err != nil {
 		return 0, nil, err
 	}
-	var alone bool
-	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(`+inUse+`)`).Scan(&alone); err != nil {
+	alone, err := aloneSoon(ctx, tx)
+	if err != nil {
 		return 0, nil, err
 	}
 	if !alone {
 		return 0, nil, gitops.Errorf(gitops.Conflict, "the store is in use: stop every replica of serve first")
 	}
 	return version, folders, nil
+}
+
+// endsWithin is how long a session may outlive its process: the server knows of the death when
+// the statement at hand has ended.
+const endsWithin = 3 * time.Second
+
+// aloneSoon reports whether no one has the store open, or will have soon: whoever was killed a
+// moment ago still has a session. Until the transaction ends no one can open it then.
+func aloneSoon(ctx context.Context, tx pgx.Tx) (alone bool, err error) {
+	for began := time.Now(); ; {
+		err = tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(`+inUse+`)`).Scan(&alone)
+		if err != nil || alone || time.Since(began) > endsWithin {
+			return alone, err
+		}
+		select {
+		case <-time.After(endsWithin / 20):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 }
 
 // checkPlace fails where the store is not in the schema in which new tables are made: one

@@ -48,6 +48,20 @@ func TestMarkRestored(t *testing.T) {
 	})
 }
 
+// A process that ends while a restore begins is waited for: its session may outlive it.
+func TestARestoreWaitsForWhoeverEnds(t *testing.T) {
+	a := schema(t)
+	s := open(t, a)
+	marked := make(chan error)
+	go func() { marked <- postgres.MarkRestored(t.Context(), a) }()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-marked; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestADumpThatIsRestoredIsNoticed restores a dump with the tools of PostgreSQL, and
 // starts a replica without a word. A restart alone marks nothing.
 func TestADumpThatIsRestoredIsNoticed(t *testing.T) {
